@@ -1,0 +1,21 @@
+"""The operators, by ``from rtflow import operators as op``; they mix with reactivex's own in one pipe."""
+
+from rtflow.operators._book_apply import book_apply
+from rtflow.operators._broadcast import broadcast
+from rtflow.operators._by_symbol import by_symbol
+from rtflow.operators._handoff import handoff
+from rtflow.operators._normalize import normalize
+from rtflow.operators._only import only
+from rtflow.operators._retry_with_backoff import retry_with_backoff
+from rtflow.operators._window_to_bar import window_to_bar
+
+__all__ = [
+    "book_apply",
+    "broadcast",
+    "by_symbol",
+    "handoff",
+    "normalize",
+    "only",
+    "retry_with_backoff",
+    "window_to_bar",
+]

@@ -1,0 +1,103 @@
+"""rtflow: a reactive dataflow pipeline for real-time market data.
+
+::
+
+    socket ─▶ Frame ─▶ (retry) ─▶ Trade · Quote · OrderBookUpdate · Gap ─▶ BookState · Bar ─▶ subscriber
+      connect             op.normalize                      op.book_apply, op.window_to_bar
+"""
+
+from rtflow import operators
+from rtflow.book import BookState, OrderBook
+from rtflow.counters import Counters
+from rtflow.errors import (
+    DamagedTape,
+    Disconnected,
+    FeedError,
+    MalformedFrame,
+    Overflow,
+    Rejected,
+    RtflowError,
+    SequenceBroken,
+    Throttled,
+    Unsupported,
+)
+from rtflow.events import (
+    Bar,
+    Event,
+    Frame,
+    FrameKind,
+    Gap,
+    Imbalance,
+    Instrument,
+    LateTrade,
+    Level,
+    Lost,
+    Malformed,
+    Market,
+    OrderBookUpdate,
+    PriceBands,
+    Quote,
+    Side,
+    Stale,
+    Status,
+    Trade,
+    TradeCancel,
+    TradeCorrection,
+    TradingStatus,
+)
+from rtflow.kernel import Kernel, Lifted, Operator, lift
+from rtflow.player import replay
+from rtflow.provider import Subscription
+from rtflow.scheduler import Line, NanoScheduler
+from rtflow.tape import record
+from rtflow.transport import Feed, connect
+
+__all__ = [
+    "Bar",
+    "BookState",
+    "Counters",
+    "DamagedTape",
+    "Disconnected",
+    "Event",
+    "Feed",
+    "FeedError",
+    "Frame",
+    "FrameKind",
+    "Gap",
+    "Imbalance",
+    "Instrument",
+    "Kernel",
+    "LateTrade",
+    "Level",
+    "Lifted",
+    "Line",
+    "Lost",
+    "Malformed",
+    "MalformedFrame",
+    "Market",
+    "NanoScheduler",
+    "Operator",
+    "OrderBook",
+    "OrderBookUpdate",
+    "Overflow",
+    "PriceBands",
+    "Quote",
+    "Rejected",
+    "RtflowError",
+    "SequenceBroken",
+    "Side",
+    "Stale",
+    "Status",
+    "Subscription",
+    "Throttled",
+    "Trade",
+    "TradeCancel",
+    "TradeCorrection",
+    "TradingStatus",
+    "Unsupported",
+    "connect",
+    "lift",
+    "operators",
+    "record",
+    "replay",
+]

@@ -1,0 +1,217 @@
+"""What a venue's file must say: where to connect, how to talk (Session), what it means (Decoder).
+
+A provider is sans-IO. It opens no socket, reads no clock and knows no Rx; bytes come in, bytes and events go
+out. The transport owns one :class:`Session` per connection and calls it on its reader thread;
+``op.normalize`` owns one :class:`Decoder` per connection and calls it wherever the frames flow: live, from a
+tape, in a test.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Iterable, Mapping
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from rtflow.errors import Disconnected, Rejected, RtflowError, Throttled, Unsupported
+from rtflow.events import Event, Frame
+
+Topic: TypeAlias = tuple[str, str]
+"""``(kind, symbol)``: one thing that can be subscribed, as ``("trades", "BTC/USD")``."""
+
+Send: TypeAlias = str | bytes
+"""A message to the venue: ``str`` leaves as a text frame, ``bytes`` as a binary one."""
+
+
+class Subscription(msgspec.Struct, frozen=True):
+    """A set of topics: what somebody wants of a venue.
+
+    >>> Subscription.of(trades=["BTC/USD"], books=["BTC/USD", "ETH/USD"]).symbols("books")
+    ('BTC/USD', 'ETH/USD')
+    """
+
+    topics: frozenset[Topic] = frozenset()
+
+    @classmethod
+    def of(cls, **kinds: Iterable[str]) -> Subscription:
+        """The subscription of these symbols by kind. A bare string is one symbol, not its letters.
+
+        Raises TypeError, naming the keyword, for what is no collection of symbols: a misspelt option, say.
+        """
+        for kind, symbols in kinds.items():
+            if not isinstance(symbols, Iterable):
+                raise TypeError(f"{kind}={symbols!r} is neither an option nor symbols of some kind of data")
+        return cls(
+            frozenset(
+                (kind, symbol)
+                for kind, symbols in kinds.items()
+                for symbol in ([symbols] if isinstance(symbols, str) else symbols)
+            )
+        )
+
+    def symbols(self, kind: str) -> tuple[str, ...]:
+        """The symbols wanted of ``kind``, sorted."""
+        return tuple(sorted(symbol for each, symbol in self.topics if each == kind))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds wanted, sorted."""
+        return tuple(sorted({kind for kind, _ in self.topics}))
+
+    def __or__(self, other: Subscription) -> Subscription:
+        return Subscription(self.topics | other.topics)
+
+    def __sub__(self, other: Subscription) -> Subscription:
+        return Subscription(self.topics - other.topics)
+
+    def __bool__(self) -> bool:
+        return bool(self.topics)
+
+
+class Request(msgspec.Struct, frozen=True):
+    """Where to connect, and what to say in the upgrade. Headers hold secrets: never shown, never taped."""
+
+    url: str
+    headers: Mapping[str, str] = {}
+    cookie: str = ""
+
+    def __repr__(self) -> str:
+        return f"Request({self.url.partition('?')[0]!r})"
+
+
+class Traffic(enum.Enum):
+    """What a frame is to the line, told by a cheap look at its first bytes."""
+
+    DATA = "data"  # market data: counts as delivered, only the decoder reads it
+    CONTROL = "control"  # the session reads it too
+    HEARTBEAT = "heartbeat"  # says only that the venue lives
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The venue will not serve these topics; they leave the desired set, the rest goes on.
+
+    Each is said in the stream, as ``Status("rejected")`` of symbol and kind: by the decoder where its frame
+    names the symbol (``told``), else by the transport, behind that frame.
+    """
+
+    topics: tuple[Topic, ...]
+    reason: str
+    told: bool = False
+
+
+class Session(Protocol):
+    """Talking: fresh state for one connection. An explicit subclass must write the first four."""
+
+    def opened(self) -> Iterable[Send]:
+        """What to say first, right after the upgrade."""
+        ...
+
+    def classify(self, payload: bytes) -> Traffic:
+        """What kind of traffic this is; called for each frame, so it looks at a prefix and parses nothing."""
+        ...
+
+    def received(self, frame: Frame) -> Iterable[Send | Refused | RtflowError]:
+        """What to answer to a ``CONTROL`` frame; an error among the answers ends the connection with it."""
+        ...
+
+    def wanted(self, added: Subscription, removed: Subscription) -> Iterable[Send]:
+        """What to say when the desired set changed while connected, whether or not we may speak yet."""
+        ...
+
+    def resync(self, symbol: str) -> Iterable[Send]:
+        """How to ask for a fresh snapshot of one book; nothing where the venue has no way."""
+        return ()
+
+    def due(self) -> int | None:
+        """The stamp (ns) at which to :meth:`wake`; None for never."""
+        return None
+
+    def wake(self, now: int) -> Iterable[Send | RtflowError]:
+        """Heartbeats, paced requests, deadlines; must move :meth:`due` on."""
+        return ()
+
+    def started(self, now: int) -> None:
+        """The stamp at which the connection opened, before :meth:`opened`: where deadlines count from."""
+        return
+
+    def denied(self, status: int, text: str) -> RtflowError:
+        """What an HTTP answer other than 101 to the upgrade means."""
+        return denied(status, text)
+
+    def closed(self, code: int, reason: str) -> RtflowError:
+        """What the venue's close frame (or 1006 for none) means."""
+        return Disconnected(reason or f"closed with code {code}", code=code, announced=code in (1000, 1001))
+
+
+class Decoder(Protocol):
+    """Meaning: fresh state for one connection, and nothing but the frames to go by."""
+
+    def decode(self, frame: Frame) -> Iterable[Event]:
+        """The events of one ``TEXT``, ``BINARY`` or ``HTTP`` frame.
+
+        Acknowledgements and refusals are ``Status``; what breaks the venue's format is ``Malformed``, one
+        per bad element, its neighbours intact. Never raises for what the venue sent.
+        """
+        ...
+
+    @property
+    def skipped(self) -> int:
+        """How many messages of a type nobody here knows have been passed over."""
+        ...
+
+    def state(self) -> object:
+        """Everything the decoder knows, as plain data."""
+        ...
+
+    def restore(self, state: object) -> None:
+        """Become the decoder that said ``state``."""
+        ...
+
+
+class Provider(Protocol):
+    """One venue."""
+
+    @property
+    def name(self) -> str:
+        """The venue, in lower case; every event carries it."""
+        ...
+
+    @property
+    def kinds(self) -> Collection[str]:
+        """The kinds of data that can be subscribed."""
+        ...
+
+    def request(self, subscription: Subscription) -> Request:
+        """Where to connect, with which headers. Raises Unsupported for what the venue cannot serve."""
+        ...
+
+    def session(self, subscription: Subscription) -> Session:
+        """A fresh conversation that is to end with ``subscription`` being served."""
+        ...
+
+    def decoder(self) -> Decoder:
+        """A fresh reader of one connection's frames."""
+        ...
+
+
+def check_kinds(provider: Provider, subscription: Subscription) -> None:
+    """Raises Unsupported, naming venue, kind and offer, if ``subscription`` wants what the venue lacks."""
+    for kind in subscription.kinds:
+        if kind not in provider.kinds:
+            raise Unsupported(
+                f"{provider.name} has no {kind!r}; it offers {', '.join(sorted(provider.kinds))}"
+            )
+
+
+def denied(status: int, text: str) -> RtflowError:
+    """What an HTTP answer to the upgrade means, unless a venue says otherwise.
+
+    429 is a rate limit; every other 4xx refuses what we are; the rest may pass.
+    """
+    reason = f"HTTP {status} {text}".rstrip()
+    if status == 429:
+        return Throttled(reason, retry_after=1.0)
+    if 400 <= status < 500:
+        return Rejected(reason, code=status)
+    return Disconnected(reason)

@@ -1,0 +1,438 @@
+"""normalize: frames in, the market's events and the line's story out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+import reactivex
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reactivex import Observable
+from reactivex.testing import ReactiveTest, TestScheduler
+
+from rtflow.counters import Counters
+from rtflow.errors import MalformedFrame
+from rtflow.events import Closing, Event, Frame, FrameKind, Gap, Lost, Malformed, Quote, Status, Trade
+from rtflow.operators._normalize import normalize
+from rtflow.provider import Decoder, Request, Session, Subscription
+from rtflow.scheduler import NanoScheduler
+
+
+class Words:
+    """A venue whose frames are words: a price is a trade, "-" bad, "ack" a status, "?" of a type unknown."""
+
+    name = "words"
+    kinds: Collection[str] = ("trades",)
+
+    def __init__(self, made: Callable[[Iterator[Event]], Iterable[Event]] = tuple) -> None:
+        self.made = made
+        self.decoders = 0
+
+    def request(self, subscription: Subscription) -> Request:
+        return Request("wss://words")
+
+    def session(self, subscription: Subscription) -> Session:
+        raise NotImplementedError
+
+    def decoder(self) -> Decoder:
+        self.decoders += 1
+        return WordsDecoder(self.made)
+
+
+class WordsDecoder:
+    """Numbers the trades of its connection from 1, so that a decoder that was kept shows."""
+
+    def __init__(self, made: Callable[[Iterator[Event]], Iterable[Event]]) -> None:
+        self.made = made
+        self.trades = 0
+        self.skipped = 0
+
+    def decode(self, frame: Frame) -> Iterable[Event]:
+        return self.made(self._words(frame))
+
+    def _words(self, frame: Frame) -> Iterator[Event]:
+        for word in frame.payload.decode().split():
+            if word == "?":
+                self.skipped += 1
+            elif word == "-":
+                yield Malformed(frame, "a dash", frame.ts_recv)
+            elif word == "ack":
+                yield Status("subscribed", frame.ts_recv, epoch=frame.epoch, venue="words")
+            else:
+                self.trades += 1
+                yield Trade("A", 0, frame.ts_recv, float(word), 1.0, id=str(self.trades))
+
+    def state(self) -> object:
+        return {"trades": self.trades, "skipped": self.skipped}
+
+    def restore(self, state: Any) -> None:
+        self.trades, self.skipped = state["trades"], state["skipped"]
+
+
+def opened(ts: int, epoch: int = 1) -> Frame:
+    return Frame(FrameKind.OPEN, b"wss://words", ts, epoch)
+
+
+def said(ts: int, words: str, epoch: int = 1, kind: FrameKind = FrameKind.TEXT) -> Frame:
+    return Frame(kind, words.encode(), ts, epoch)
+
+
+def closed(ts: int, epoch: int = 1, reason: str = "bye") -> Frame:
+    return Frame(FrameKind.CLOSE, msgspec.json.encode(Closing("Disconnected", reason)), ts, epoch)
+
+
+def noted(ts: int, what: Status | Lost, epoch: int = 1) -> Frame:
+    return Frame(FrameKind.STATUS, msgspec.json.encode(what), ts, epoch)
+
+
+def events_of(*frames: Frame, counters: Counters | None = None) -> list[Event]:
+    kernel = normalize(Words(), counters=counters).kernel()
+    return [event for frame in frames for event in kernel.push(frame)]
+
+
+def trade(ts: int, price: float, number: int) -> Trade:
+    return Trade("A", 0, ts, price, 1.0, id=str(number))
+
+
+def gap(start: int, end: int | None, epoch: int, ts: int, reason: str = "bye") -> Gap:
+    return Gap(start, end, epoch, ts, reason, "words")
+
+
+CUT = "the connection ended without a CLOSE"
+
+
+def test_a_connection_opens_flows_and_closes() -> None:
+    assert events_of(opened(10), said(20, "1.5 1.6"), said(25, "1.7", kind=FrameKind.BINARY), closed(30)) == [
+        Status("open", 10, "wss://words", epoch=1, venue="words"),
+        trade(20, 1.5, 1),
+        trade(20, 1.6, 2),
+        trade(25, 1.7, 3),
+        Status("closed", 30, "bye", epoch=1, venue="words"),
+        gap(25, None, 1, 30),
+    ]
+
+
+def test_the_gap_is_closed_by_the_first_market_event_of_the_next_connection() -> None:
+    got = events_of(
+        opened(10),
+        said(20, "1"),
+        closed(30),
+        opened(40, 2),
+        said(50, "ack", 2),
+        said(60, "ack 2 3", 2),
+        said(70, "4", 2),
+    )
+    assert got[5:] == [
+        Status("subscribed", 50, epoch=2, venue="words"),
+        Status("subscribed", 60, epoch=2, venue="words"),
+        gap(20, 60, 1, 60),
+        trade(60, 2, 1),
+        trade(60, 3, 2),
+        trade(70, 4, 3),
+    ]
+
+
+def test_a_gap_starts_at_the_last_data_and_not_at_the_last_frame() -> None:
+    assert events_of(opened(10), said(20, "1"), said(25, "ack"), said(26, ""), closed(30))[-1] == gap(
+        20, None, 1, 30
+    )
+
+
+def test_where_no_data_ever_came_the_gap_starts_at_the_first_open() -> None:
+    got = events_of(opened(10), said(15, "ack"), closed(30), opened(40, 2), closed(45, 2), opened(50, 3))
+    assert [event for event in got if isinstance(event, Gap)] == [gap(10, None, 1, 30)]
+
+
+def test_connections_without_data_in_between_are_one_hole() -> None:
+    frames = (
+        opened(10),
+        said(20, "1"),
+        closed(30),
+        opened(40, 2),
+        closed(45, 2),
+        opened(50, 3),
+        opened(55, 4),
+    )
+    got = events_of(*frames, said(60, "2", 4), closed(70, 4))
+    assert [event for event in got if isinstance(event, Gap)] == [
+        gap(20, None, 1, 30),
+        gap(20, 60, 1, 60),
+        gap(60, None, 4, 70),
+    ]
+
+
+def test_an_open_without_a_close_before_it_opens_the_gap() -> None:
+    got = events_of(opened(10), said(20, "1"), opened(40, 2), said(50, "2", 2))
+    assert got[2:] == [
+        gap(20, None, 1, 40, CUT),
+        Status("open", 40, "wss://words", epoch=2, venue="words"),
+        gap(20, 50, 1, 50, CUT),
+        trade(50, 2, 1),
+    ]
+
+
+def test_a_frame_of_another_epoch_is_a_new_connection() -> None:
+    got = events_of(opened(10), said(20, "1"), said(50, "2", 2), said(60, "3", 2))
+    assert got[2:] == [
+        gap(20, None, 1, 50, CUT),
+        gap(20, 50, 1, 50, CUT),
+        trade(50, 2, 1),  # number 1: a fresh decoder read it
+        trade(60, 3, 2),
+    ]
+
+
+def test_a_close_of_another_epoch_ends_both_connections_in_one_hole() -> None:
+    got = events_of(opened(10), said(20, "1"), closed(50, 2))
+    assert got[2:] == [gap(20, None, 1, 50, CUT), Status("closed", 50, "bye", epoch=2, venue="words")]
+
+
+def test_a_tape_that_begins_in_the_middle_is_read_from_there() -> None:
+    assert events_of(said(20, "1", 7), said(21, "2", 7), closed(30, 7)) == [
+        trade(20, 1, 1),
+        trade(21, 2, 2),
+        Status("closed", 30, "bye", epoch=7, venue="words"),
+        gap(21, None, 7, 30),
+    ]
+
+
+def test_a_tape_that_begins_with_a_close_has_its_hole_there() -> None:
+    assert events_of(closed(30))[-1] == gap(30, None, 1, 30)
+
+
+def test_a_tape_that_begins_in_the_middle_without_data_has_its_hole_from_its_first_frame() -> None:
+    assert events_of(said(20, "ack"), closed(30))[-1] == gap(20, None, 1, 30)
+
+
+def test_a_http_frame_is_decoded_like_the_rest() -> None:
+    got = events_of(opened(10), said(20, "1"), said(25, "2", kind=FrameKind.HTTP), said(30, "3"), closed(40))
+    assert got[1:4] == [trade(20, 1, 1), trade(25, 2, 2), trade(30, 3, 3)]
+
+
+def test_every_open_gets_a_fresh_decoder() -> None:
+    venue = Words()
+    kernel = normalize(venue).kernel()
+    frames = (
+        opened(1),
+        said(2, "1"),
+        closed(3),
+        opened(4, 2),
+        said(5, "1", 2),
+        opened(6, 2),
+        said(7, "1", 2),
+    )
+    got = [event for frame in frames for event in kernel.push(frame)]
+    assert [event.id for event in got if isinstance(event, Trade)] == ["1", "1", "1"]
+    assert venue.decoders == 3
+
+
+def test_a_close_without_a_reason_names_its_error() -> None:
+    got = events_of(opened(10), closed(30, reason=""))
+    assert got[-2:] == [Status("closed", 30, "", venue="words"), gap(10, None, 1, 30, "Disconnected")]
+
+
+def test_what_a_retry_says_passes_through() -> None:
+    waits = Status("retrying", 35, "refused", attempt=2, wait=4.0)
+    assert events_of(opened(10, 3), closed(30, 3), noted(35, waits, 3))[-1] == Status(
+        "retrying", 35, "refused", epoch=3, venue="words", attempt=2, wait=4.0
+    )
+
+
+def test_what_a_retry_says_neither_opens_nor_closes_anything() -> None:
+    waits = Status("retrying", 35, attempt=1, wait=1.0)
+    got = events_of(noted(5, waits, 0), opened(10), said(20, "1"), noted(21, waits, 7), said(25, "2"))
+    assert not [event for event in got if isinstance(event, Gap)]
+
+
+def test_a_status_that_names_its_venue_keeps_it() -> None:
+    assert events_of(noted(5, Status("venue", 5, venue="elsewhere")))[0] == Status(
+        "venue", 5, venue="elsewhere"
+    )
+
+
+def test_frames_lost_in_the_ring_are_a_lost_and_a_closed_gap() -> None:
+    lost = Lost("", "", 12, 100, 190, "ring", 200)
+    assert events_of(opened(10), said(20, "1"), noted(200, lost))[2:] == [
+        lost,
+        gap(100, 200, 1, 200, "12 frames lost in the ring"),
+    ]
+
+
+@pytest.mark.parametrize("payload", [b"", b"{}", b"\xff", b'{"type":"Status","state":"\xff"}'])
+def test_a_status_frame_that_is_none_is_malformed(payload: bytes) -> None:
+    counters = Counters()
+    (got,) = events_of(Frame(FrameKind.STATUS, payload, 5), counters=counters)
+    assert isinstance(got, Malformed)
+    assert got.reason.startswith("neither a Status nor a Lost: ")
+    assert counters == {"malformed": 1}
+
+
+@pytest.mark.parametrize("payload", [b"", b"{}", b'{"error":"\xff"}'])
+def test_a_close_that_says_nothing_readable_is_malformed_and_a_close(payload: bytes) -> None:
+    bad = Frame(FrameKind.CLOSE, payload, 30)
+    got = events_of(opened(10), bad)
+    assert isinstance(got[1], Malformed)
+    assert (got[1].frame, got[1].ts_recv) == (bad, 30)
+    assert got[1].reason.startswith("not a Closing: ")
+    assert got[2:] == [Status("closed", 30, venue="words"), gap(10, None, 1, 30, "")]
+
+
+def test_an_open_with_a_damaged_url_still_opens() -> None:
+    (got,) = events_of(Frame(FrameKind.OPEN, b"wss://\xff", 10))
+    assert got == Status("open", 10, "wss://�", venue="words")
+
+
+def test_the_malformed_are_counted_and_their_neighbours_intact() -> None:
+    counters = Counters()
+    got = events_of(opened(10), said(20, "1 - 2"), said(21, "-"), said(22, "3"), counters=counters)
+    assert [type(event) for event in got[1:]] == [Trade, Malformed, Trade, Malformed, Trade]
+    assert counters == {"malformed": 2}
+
+
+def test_the_malformed_end_the_stream_where_that_was_asked() -> None:
+    bad = said(20, "1 -")
+    kernel = normalize(Words(), malformed="raise").kernel()
+    kernel.push(opened(10))
+    with pytest.raises(MalformedFrame, match="a dash") as raised:
+        kernel.push(bad)
+    assert raised.value.frame == bad
+
+
+def test_messages_of_unknown_types_are_counted_across_connections() -> None:
+    counters = Counters()
+    frames = (
+        opened(10),
+        said(20, "?"),
+        said(21, "1"),
+        said(22, "? 1 ?"),
+        opened(30, 2),
+        said(40, "? ? 1", 2),
+    )
+    events_of(*frames, counters=counters)
+    assert counters["skipped"] == 5
+
+
+@pytest.mark.parametrize("made", [tuple, list, iter])
+def test_a_decoder_may_give_any_iterable(made: Callable[[Iterator[Event]], Iterable[Event]]) -> None:
+    kernel = normalize(Words(made)).kernel()
+    got = [event for frame in (opened(10), said(20, "1 2"), said(30, "3")) for event in kernel.push(frame)]
+    assert got[1:] == [trade(20, 1, 1), trade(20, 2, 2), trade(30, 3, 3)]
+
+
+words = st.lists(st.sampled_from(["1", "2.5", "-", "ack", "?"]), max_size=3).map(" ".join)
+frames = st.lists(
+    st.builds(
+        Frame,
+        st.sampled_from(FrameKind).filter(lambda kind: kind is not FrameKind.STATUS),
+        words.map(str.encode),
+        st.just(0),
+        st.integers(1, 3),
+    ),
+    max_size=12,
+).map(lambda some: [msgspec.structs.replace(frame, ts_recv=10 * at) for at, frame in enumerate(some)])
+
+
+@settings(max_examples=200, deadline=None)
+@given(frames, st.data())
+def test_cut_anywhere_and_resumed_it_says_and_counts_the_same(
+    frames: list[Frame], data: st.DataObject
+) -> None:
+    counts = [Counters(), Counters(), Counters()]
+    whole, resumed, same = (normalize(Words(), counters=each).kernel() for each in counts)
+    cut = data.draw(st.integers(0, len(frames)))
+    for frame in frames[:cut]:
+        whole.push(frame)
+    resumed.restore(msgspec.json.decode(msgspec.json.encode(whole.state())))
+    same.restore(whole.state())
+    counts[0].clear()
+    for frame in frames[cut:]:
+        said = whole.push(frame)
+        assert resumed.push(frame) == said
+        assert same.push(frame) == said
+    assert counts[0]["skipped"] == counts[1]["skipped"] == counts[2]["skipped"]
+    assert counts[0]["malformed"] == counts[1]["malformed"] == counts[2]["malformed"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(frames)
+def test_gaps_open_and_close_in_turn_and_no_market_event_is_inside_one(frames: list[Frame]) -> None:
+    hole: Gap | None = None
+    for event in events_of(*frames):
+        if isinstance(event, Gap) and event.ts_end is None:
+            assert hole is None
+            hole = event
+        elif isinstance(event, Gap):
+            assert hole == msgspec.structs.replace(event, ts_end=None, ts_recv=hole.ts_recv if hole else 0)
+            hole = None
+        else:
+            assert hole is None or not isinstance(event, Trade | Quote)
+
+
+def test_resumed_in_full_flow_it_counts_on_from_what_was_counted() -> None:
+    counters = Counters()
+    whole, resumed = normalize(Words()).kernel(), normalize(Words(), counters=counters).kernel()
+    for frame in (opened(10), said(20, "1 ? ?")):
+        whole.push(frame)
+    resumed.restore(whole.state())
+    assert list(resumed.push(said(30, "2 ?"))) == [trade(30, 2, 2)]
+    assert counters["skipped"] == 1
+
+
+def test_a_broken_word_about_the_line_is_reported_with_its_frame_and_time() -> None:
+    frame = Frame(FrameKind.STATUS, b"{", 20, 1)
+    (event,) = events_of(frame)
+    assert isinstance(event, Malformed)
+    assert (event.frame, event.ts_recv) == (frame, 20)
+
+
+# The operator, in virtual time
+
+
+def test_marble_under_the_stock_scheduler() -> None:
+    scheduler = TestScheduler()
+    source = scheduler.create_hot_observable(
+        ReactiveTest.on_next(210, opened(10)),
+        ReactiveTest.on_next(220, said(20, "1 2")),
+        ReactiveTest.on_next(230, closed(30)),
+        ReactiveTest.on_completed(240),
+    )
+    got = scheduler.start(lambda: source.pipe(normalize(Words())))
+    assert got.messages == [
+        ReactiveTest.on_next(210, Status("open", 10, "wss://words", venue="words")),
+        ReactiveTest.on_next(220, trade(20, 1, 1)),
+        ReactiveTest.on_next(220, trade(20, 2, 2)),
+        ReactiveTest.on_next(230, Status("closed", 30, "bye", venue="words")),
+        ReactiveTest.on_next(230, gap(20, None, 1, 30)),
+        ReactiveTest.on_completed(240),
+    ]
+
+
+def test_marble_under_the_nano_scheduler() -> None:
+    scheduler = NanoScheduler()
+    source: reactivex.Subject[Frame] = reactivex.Subject()
+    got: list[tuple[int, Event]] = []
+    source.pipe(normalize(Words())).subscribe(
+        lambda event: got.append((scheduler.now_ns, event)), scheduler=scheduler
+    )
+    for frame in (opened(10), said(20, "1"), said(21, "2")):
+        scheduler.at(frame.ts_recv, lambda frame=frame: source.on_next(frame))  # type: ignore[misc]
+    scheduler.run()
+    assert got[1:] == [(20, trade(20, 1, 1)), (21, trade(21, 2, 2))]
+
+
+def test_a_raised_malformed_is_the_streams_error_and_the_source_is_left() -> None:
+    source: reactivex.Subject[Frame] = reactivex.Subject()
+    errors: list[Exception] = []
+    source.pipe(normalize(Words(), malformed="raise")).subscribe(on_error=errors.append)
+    source.on_next(opened(10))
+    source.on_next(said(20, "-"))
+    assert [type(error) for error in errors] == [MalformedFrame]
+    assert not source.observers
+
+
+def test_each_subscription_reads_for_itself() -> None:
+    events: Observable[Event] = reactivex.of(opened(10), said(20, "1")).pipe(normalize(Words()))
+    for _ in range(2):
+        assert events.run() == trade(20, 1, 1)
