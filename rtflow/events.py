@@ -144,6 +144,11 @@ class OrderBookUpdate(_Event, frozen=True, gc=False):
     Where the venue sends a checksum, ``bid_digits`` and ``ask_digits`` run parallel to ``bids`` and ``asks``
     with the digits the sum is taken over, and ``checksum_rule`` names the function in
     :data:`rtflow.book.CHECKSUMS` that takes it.
+
+    Where the venue numbers a symbol's changes, ``sequence`` is the number of the last one in here, and an
+    update joins on to the one before if it is one higher. ``first_sequence`` is the number of the first one,
+    where several travel together: the update joins on where it covers the next number. ``previous_sequence``
+    is the ``sequence`` of the update before, where the venue says it because its numbers have holes.
     """
 
     symbol: str
@@ -160,6 +165,9 @@ class OrderBookUpdate(_Event, frozen=True, gc=False):
     checksum_rule: str = ""
     bid_digits: tuple[str, ...] = ()
     ask_digits: tuple[str, ...] = ()
+    first_sequence: int | None = None
+    previous_sequence: int | None = None
+    exchange: str = ""  # where one venue sends the books of several exchanges apart
 
 
 class Bar(_Event, frozen=True, gc=False):
@@ -186,7 +194,7 @@ class Bar(_Event, frozen=True, gc=False):
     synthetic: bool = False  # no trade: carried from the last close
     final: bool = True  # False for a forming bar
     revision: int = 0
-    interval: str = ""  # the venue's own bars only: "1m", "1m:updated", "1d"
+    interval: str = ""  # the venue's own bars only: "1s", "1m", "1m:updated", "1d"
 
     @property
     def vwap(self) -> float:
@@ -250,6 +258,57 @@ class Bar(_Event, frozen=True, gc=False):
         )
 
 
+class Ticker(_Event, frozen=True, gc=False):
+    """A venue's running summary of one symbol; ``None`` where it does not say."""
+
+    symbol: str
+    ts_event: int
+    ts_recv: int
+    last: float | None = None
+    last_size: float | None = None
+    open: float | None = None
+    high: float | None = None
+    low: float | None = None
+    close: float | None = None  # the day before's
+    volume: float | None = None
+    value: float | None = None  # the sum of price * size
+    vwap: float | None = None
+    open_interest: float | None = None
+    total_bid_size: float | None = None  # of all orders, not of the best level
+    total_ask_size: float | None = None
+    ts_trade: int | None = None  # of the last trade
+    window: str = ""  # what it sums up: "day" is the venue's trading day, "24h" rolls
+    venue: str = ""
+
+
+class ReferencePrice(_Event, frozen=True, gc=False):
+    """A price at which nobody need have traded: an index's value, a fair value, a mark."""
+
+    symbol: str
+    ts_event: int
+    ts_recv: int
+    price: float
+    source: Literal["index", "fair", "mark"]
+    venue: str = ""
+
+
+class News(_Event, frozen=True, gc=False):
+    """An article about some symbols."""
+
+    symbols: tuple[str, ...]
+    ts_event: int  # when it was last put right
+    ts_recv: int
+    id: str
+    headline: str
+    summary: str = ""
+    content: str = ""  # HTML, where the venue sends it
+    author: str = ""
+    url: str = ""
+    source: str = ""
+    ts_created: int = 0
+    venue: str = ""
+
+
 class PriceBands(_Event, frozen=True, gc=False):
     """Limit up, limit down; ``None`` where no band is in force."""
 
@@ -286,6 +345,10 @@ class Imbalance(_Event, frozen=True, gc=False):
     price: float
     venue: str = ""
     tape: str = ""
+    size: float | None = None  # what remains unpaired
+    side: Side = Side.UNKNOWN  # of what remains
+    paired: float | None = None  # what would trade
+    auction: str = ""  # the venue's own letter or words
 
 
 class Instrument(_Event, frozen=True, gc=False):
@@ -331,6 +394,7 @@ State: TypeAlias = Literal[
     "heartbeat",
     "closed",
     "retrying",  # attempt and wait are set
+    "unfetched",  # a document that the session asked for by HTTP did not come; text says which and why
 ]
 
 
@@ -394,6 +458,9 @@ Event: TypeAlias = (
     | Quote
     | OrderBookUpdate
     | Bar
+    | Ticker
+    | ReferencePrice
+    | News
     | PriceBands
     | TradingStatus
     | Imbalance
@@ -414,6 +481,9 @@ Market: TypeAlias = (
     | Quote
     | OrderBookUpdate
     | Bar
+    | Ticker
+    | ReferencePrice
+    | News
     | PriceBands
     | TradingStatus
     | Imbalance

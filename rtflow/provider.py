@@ -70,11 +70,17 @@ class Subscription(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Where to connect, and what to say in the upgrade. Headers hold secrets: never shown, never taped."""
+    """Where to connect, and what to say in the upgrade. Headers hold secrets: never shown, never taped.
+
+    ``certificate`` is the path of a PEM file: the one certificate to trust beside the well-known authorities,
+    for a gateway that signs its own. ``verified=False`` trusts whoever answers; say so only of this machine.
+    """
 
     url: str
     headers: Mapping[str, str] = {}
     cookie: str = ""
+    certificate: str = ""
+    verified: bool = True
 
     def __repr__(self) -> str:
         return f"Request({self.url.partition('?')[0]!r})"
@@ -100,10 +106,40 @@ class Refused(msgspec.Struct, frozen=True):
     told: bool = False
 
 
+class Fetch(msgspec.Struct, frozen=True):
+    """A document that the session needs by HTTP GET: the snapshot of a book, say.
+
+    It comes back as an ``HTTP`` frame, in order with the rest: ``label``, a line feed, and the body untouched
+    (:meth:`document` takes them apart). The label says what was asked, so it has no secret in it and no line
+    feed. A session paces its own fetches; the transport has one under way at a time.
+    """
+
+    label: str
+    url: str
+    headers: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Fetch({self.label!r})"
+
+    @staticmethod
+    def document(payload: bytes) -> tuple[str, bytes]:
+        """The label and the body of an ``HTTP`` frame.
+
+        >>> Fetch.document(b'depth BTCUSDT\\n{"lastUpdateId":1}')
+        ('depth BTCUSDT', b'{"lastUpdateId":1}')
+        """
+        label, _, body = payload.partition(b"\n")
+        return label.decode(errors="replace"), body
+
+
+Answer: TypeAlias = Send | Fetch | Refused | RtflowError
+"""What a session may say: to the venue, to the transport, or that it is over."""
+
+
 class Session(Protocol):
     """Talking: fresh state for one connection. An explicit subclass must write the first four."""
 
-    def opened(self) -> Iterable[Send]:
+    def opened(self) -> Iterable[Answer]:
         """What to say first, right after the upgrade."""
         ...
 
@@ -111,15 +147,15 @@ class Session(Protocol):
         """What kind of traffic this is; called for each frame, so it looks at a prefix and parses nothing."""
         ...
 
-    def received(self, frame: Frame) -> Iterable[Send | Refused | RtflowError]:
-        """What to answer to a ``CONTROL`` frame; an error among the answers ends the connection with it."""
+    def received(self, frame: Frame) -> Iterable[Answer]:
+        """What to answer to a ``CONTROL`` or ``HTTP`` frame; an error among them ends the connection."""
         ...
 
-    def wanted(self, added: Subscription, removed: Subscription) -> Iterable[Send]:
+    def wanted(self, added: Subscription, removed: Subscription) -> Iterable[Answer]:
         """What to say when the desired set changed while connected, whether or not we may speak yet."""
         ...
 
-    def resync(self, symbol: str) -> Iterable[Send]:
+    def resync(self, symbol: str) -> Iterable[Answer]:
         """How to ask for a fresh snapshot of one book; nothing where the venue has no way."""
         return ()
 
@@ -127,8 +163,16 @@ class Session(Protocol):
         """The stamp (ns) at which to :meth:`wake`; None for never."""
         return None
 
-    def wake(self, now: int) -> Iterable[Send | RtflowError]:
+    def wake(self, now: int) -> Iterable[Answer]:
         """Heartbeats, paced requests, deadlines; must move :meth:`due` on."""
+        return ()
+
+    def unfetched(self, fetch: Fetch, error: RtflowError, now: int) -> Iterable[Answer]:
+        """What to do about a document that did not come; nothing, unless a venue says otherwise.
+
+        ``Throttled`` and ``Disconnected`` may pass, and the session may ask again, later; ``Rejected`` is the
+        server's no.
+        """
         return ()
 
     def started(self, now: int) -> None:
@@ -169,6 +213,25 @@ class Decoder(Protocol):
         ...
 
 
+class Profile(msgspec.Struct, frozen=True):
+    """How a venue compares with others: one row of a table, each field a few words, "–" for none.
+
+    Every provider in :mod:`rtflow.providers` has one as its class's ``profile``; your own need not.
+    """
+
+    title: str  # the venue's own name
+    documents: str  # where its documents are
+    markets: str
+    encoding: str  # what its messages are made of
+    auth: str
+    kinds: tuple[str, ...]  # everything it can be asked for, on some feed of it
+    depth: str  # levels a side of its books
+    sequence: str  # what numbers its messages, so that a hole is noticed
+    checksum: str
+    heartbeat: str  # who says what, how often, to show that the line lives
+    limits: str
+
+
 class Provider(Protocol):
     """One venue."""
 
@@ -183,7 +246,11 @@ class Provider(Protocol):
         ...
 
     def request(self, subscription: Subscription) -> Request:
-        """Where to connect, with which headers. Raises Unsupported for what the venue cannot serve."""
+        """Where to connect, with which headers.
+
+        Raises Unsupported for what the venue cannot serve: a kind it lacks (:func:`check_kinds`), or more
+        than its limits allow, naming the limit. It is asked before anything is opened, and for each ``add``.
+        """
         ...
 
     def session(self, subscription: Subscription) -> Session:

@@ -8,12 +8,15 @@ bounded ring.
 
 from __future__ import annotations
 
+import http.client
 import os
 import selectors
 import socket
 import ssl
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -26,19 +29,9 @@ import websocket
 from reactivex import Observable, abc
 
 from rtflow.counters import Counters
-from rtflow.errors import Disconnected, FeedError, RtflowError
+from rtflow.errors import Disconnected, FeedError, Rejected, RtflowError, Throttled
 from rtflow.events import Closing, Frame, FrameKind, Lost, Status
-from rtflow.provider import (
-    Provider,
-    Refused,
-    Request,
-    Send,
-    Session,
-    Subscription,
-    Topic,
-    Traffic,
-    check_kinds,
-)
+from rtflow.provider import Answer, Fetch, Provider, Refused, Request, Session, Subscription, Topic, Traffic
 from rtflow.rfc6455 import Opcode, Run, Splitter, closing, encode
 from rtflow.scheduler import Line
 from rtflow.time import SECOND
@@ -57,6 +50,9 @@ class Socket(Protocol):
 OpenSocket: TypeAlias = Callable[[Request, float], Socket]
 """Opens and upgrades, within so many seconds for each step; raises what websocket-client raises."""
 
+GetDocument: TypeAlias = Callable[[Fetch, Request, float], bytes]
+"""Gets a body by HTTP, within so many seconds for each step; raises what urllib raises."""
+
 
 def connect(
     provider: Provider,
@@ -72,6 +68,7 @@ def connect(
     ssl_context: ssl.SSLContext | None = None,
     proxy: str | None = None,
     open_socket: OpenSocket | None = None,
+    get_document: GetDocument | None = None,
     counters: Counters | None = None,
     **kinds: Iterable[str],
 ) -> Feed:
@@ -80,19 +77,29 @@ def connect(
     ``clock`` (ns) stamps the frames; where a ``line`` is given to share with other feeds, its clock does. At
     most ``capacity`` frames wait for the line. Opening, upgrade included, takes at most ``timeout`` seconds.
     ``ssl_context`` replaces the default one, which verifies; ``proxy`` is ``http://[user:password@]host:port``
-    and replaces what the environment says. ``open_socket`` replaces all of that.
+    and replaces what the environment says. ``open_socket`` replaces all of that, and ``get_document`` what
+    gets the documents that a session asks for.
 
-    Raises Unsupported for a kind that the venue does not have, ValueError for a proxy of another sort.
+    Raises Unsupported for a kind that the venue does not have or for more than it allows, TypeError for what
+    is no provider, ValueError for a proxy of another sort and for a capacity or a timeout of nothing.
     """
+    if isinstance(provider, type) or not isinstance(getattr(provider, "name", None), str):
+        raise TypeError(f"connect() takes a provider, as in connect(Kraken(), …), not {provider!r}")
+    if capacity < 1:
+        raise ValueError(f"capacity must be 1 or more, not {capacity}")
+    if not timeout > 0:
+        raise ValueError(f"timeout must be more than 0 seconds, not {timeout}")
     wanted = Subscription.of(trades=trades, quotes=quotes, books=books, bars=bars, **kinds)
-    check_kinds(provider, wanted)
+    provider.request(wanted)  # says so if the venue cannot serve it
+    proxied = _proxy_options(proxy)
     return Feed(
         provider,
         wanted,
         line=line or Line(clock=clock),
         capacity=capacity,
         timeout=timeout,
-        open_socket=open_socket or partial(_open, ssl_context=ssl_context, proxy=_proxy_options(proxy)),
+        open_socket=open_socket or partial(_open, ssl_context=ssl_context, proxy=proxied),
+        get_document=get_document or partial(_get, ssl_context=ssl_context, proxy=proxy),
         counters=Counters() if counters is None else counters,
     )
 
@@ -124,6 +131,7 @@ class Feed(Observable[Frame]):
         capacity: int,
         timeout: float,
         open_socket: OpenSocket,
+        get_document: GetDocument,
         counters: Counters,
     ) -> None:
         super().__init__()
@@ -133,6 +141,7 @@ class Feed(Observable[Frame]):
         self._capacity = capacity
         self._timeout = timeout
         self._open_socket = open_socket
+        self._get_document = get_document
         self._guard = threading.Lock()
         self._wanted = wanted
         self._epoch = 0
@@ -151,10 +160,9 @@ class Feed(Observable[Frame]):
     def add(self, **kinds: Iterable[str]) -> None:
         """Want these symbols too; the venue is told at once, or when there is a connection.
 
-        Raises Unsupported for a kind that the venue does not have.
+        Raises Unsupported for a kind that the venue does not have, and for more than it allows.
         """
         added = Subscription.of(**kinds)
-        check_kinds(self.provider, added)
         self._want(lambda wanted: wanted | added)
 
     def remove(self, **kinds: Iterable[str]) -> None:
@@ -174,7 +182,9 @@ class Feed(Observable[Frame]):
 
     def _want(self, change: Callable[[Subscription], Subscription]) -> None:
         with self._guard:
-            self._wanted = change(self._wanted)
+            wanted = change(self._wanted)
+            self.provider.request(wanted)  # says so if the venue cannot serve it
+            self._wanted = wanted
             connection = self._connection
         if connection is not None:
             connection.nudge()
@@ -239,6 +249,7 @@ class _Connection(abc.DisposableBase):
         self._read_wants_write = False  # TLS must write before it can read on
         self._close_code = 1006
         self._close_sent = False
+        self._documents = _Documents(self.nudge)
         self._told = feed.wanted  # what the session knows of what is wanted
         self._untold: list[Refused] = []  # what the stream has yet to say of refusals
         self._epoch = 0
@@ -309,6 +320,7 @@ class _Connection(abc.DisposableBase):
         """Get a socket, say OPEN, and let the session begin."""
         feed = self._feed
         request = feed.provider.request(self._told)
+        self._documents.get = lambda fetch: feed._get_document(fetch, request, feed._timeout)
         self._session = feed.provider.session(self._told)
         self._classify = self._session.classify
         deadline = time.monotonic() + feed._timeout
@@ -374,12 +386,33 @@ class _Connection(abc.DisposableBase):
             raise Disconnected("reconnect asked for", code=1000)
         while self._resyncs:
             self._say(self._session.resync(self._resyncs.popleft()))
+        while self._documents.come:
+            self._heed(*self._documents.come.popleft())
         wanted = self._feed.wanted
         if wanted is not self._told:
             told, self._told = self._told, wanted
             added, removed = wanted - told, told - wanted
             if added or removed:
                 self._say(self._session.wanted(added, removed))
+
+    def _heed(self, fetch: Fetch, outcome: bytes | Exception) -> None:
+        """A document has come, or not: the session hears of it, and so does the stream."""
+        stamp = self._inlet.stamp()
+        frames: list[Frame] = []
+        try:
+            if isinstance(outcome, bytes):
+                payload = fetch.label.encode() + b"\n" + outcome
+                frames.append(Frame(FrameKind.HTTP, payload, stamp, self._epoch))
+                self._say(self._session.received(frames[0]))
+            else:
+                error = _unfetched(outcome, fetch, self._feed._timeout)
+                venue = self._feed.provider.name
+                told = Status("unfetched", stamp, f"{fetch.label}: {error}", epoch=self._epoch, venue=venue)
+                frames.append(Frame(FrameKind.STATUS, msgspec.json.encode(told), stamp, self._epoch))
+                self._say(self._session.unfetched(fetch, error, stamp))
+        finally:
+            frames += self._refusals(stamp)
+            self._hand_over(frames, stamp)
 
     def _keep_time(self) -> None:
         due = self._session.due()
@@ -486,12 +519,14 @@ class _Connection(abc.DisposableBase):
         lost = Lost("", "frames", self._lost, self._lost_first, self._lost_last, "ring", stamp)
         return Frame(FrameKind.STATUS, msgspec.json.encode(lost), stamp, self._epoch)
 
-    def _say(self, answers: Iterable[Send | Refused | RtflowError]) -> None:
+    def _say(self, answers: Iterable[Answer]) -> None:
         for answer in answers:
             if isinstance(answer, str):
                 self._send(Opcode.TEXT, answer.encode())
             elif isinstance(answer, bytes):
                 self._send(Opcode.BINARY, answer)
+            elif isinstance(answer, Fetch):
+                self._documents.fetch(answer)
             elif isinstance(answer, Refused):
                 self._feed._refused(answer.topics)
                 if not answer.told:
@@ -528,6 +563,7 @@ class _Connection(abc.DisposableBase):
     def _hang_up(self) -> None:
         """Say goodbye without waiting for an answer, and leave nothing open."""
         self._connected = False
+        self._documents.abandon()
         if self._socket is not None:
             with suppress(OSError):  # who is gone cannot be told goodbye
                 if not self._close_sent:
@@ -595,6 +631,48 @@ class _Opening:
             self.outcome.close()
 
 
+class _Documents:
+    """Gets documents by HTTP, one after another, on a thread of its own that lives while there are any.
+
+    Once abandoned, it asks for no more, and what still comes is let go.
+    """
+
+    get: Callable[[Fetch], bytes]
+
+    def __init__(self, arrived: Callable[[], None]) -> None:
+        self.come = deque[tuple[Fetch, bytes | Exception]]()
+        self._wanted = deque[Fetch]()
+        self._arrived = arrived
+        self._running = False
+        self._guard = threading.Lock()
+
+    def fetch(self, fetch: Fetch) -> None:
+        with self._guard:
+            self._wanted.append(fetch)
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, name="rtflow-documents", daemon=True).start()
+
+    def abandon(self) -> None:
+        with self._guard:
+            self._wanted.clear()
+
+    def _run(self) -> None:
+        while True:
+            with self._guard:
+                if not self._wanted:
+                    self._running = False
+                    return
+                fetch = self._wanted.popleft()
+            outcome: bytes | Exception
+            try:
+                outcome = self.get(fetch)
+            except Exception as error:  # noqa: BLE001 - the reader says what it means
+                outcome = error
+            self.come.append((fetch, outcome))
+            self._arrived()
+
+
 _PATIENCE = 0.5  # seconds that a dispose waits for each of the two threads
 _READ = 131_072  # bytes
 _READS = 16
@@ -610,7 +688,7 @@ def _open(
 ) -> Socket:
     """A socket from websocket-client, at the first byte after the upgrade."""
     address = urlsplit(request.url)
-    if not proxy and (address.hostname == "localhost" or str(address.hostname).startswith("127.")):
+    if not proxy and _is_here(request.url):
         # A proxy from the environment would look for this machine's port on its own. websocket-client
         # takes exceptions to proxies only together with a proxy.
         proxy = {"http_proxy_host": "none", "http_proxy_port": 1, "http_no_proxy": ["*"]}
@@ -620,7 +698,7 @@ def _open(
         timeout=timeout,
         header=dict(request.headers),
         cookie=request.cookie or None,
-        sslopt={"context": ssl_context or ssl.create_default_context()} if tls else None,
+        sslopt={"context": ssl_context or _trust(request)} if tls else None,
         redirect_limit=0,  # our headers are for this host alone
         enable_multithread=False,
         skip_utf8_validation=True,
@@ -629,6 +707,67 @@ def _open(
     taken, opened.sock = opened.sock, None
     assert taken is not None
     return taken
+
+
+def _is_here(url: str) -> bool:
+    """Whether this machine is meant: a proxy would look for its port on its own."""
+    host = urlsplit(url).hostname or ""
+    return host == "localhost" or host.startswith("127.")
+
+
+def _trust(request: Request) -> ssl.SSLContext:
+    """Whom to believe who they are: the well-known authorities, and what the provider was told to trust."""
+    context = ssl.create_default_context()
+    if request.certificate:
+        context.load_verify_locations(cafile=request.certificate)
+    if not request.verified:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Our headers are for this host alone."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:  # the refusal to go on; the HTTPError tells
+        return None
+
+
+def _get(
+    fetch: Fetch, request: Request, timeout: float, *, ssl_context: ssl.SSLContext | None, proxy: str | None
+) -> bytes:
+    """The body of a document."""
+    if _is_here(fetch.url) and proxy is None:
+        proxies = urllib.request.ProxyHandler({})
+    else:
+        proxies = urllib.request.ProxyHandler({"http": proxy, "https": proxy} if proxy else None)
+    opener = urllib.request.build_opener(
+        proxies, _NoRedirect(), urllib.request.HTTPSHandler(context=ssl_context or _trust(request))
+    )
+    asked = urllib.request.Request(fetch.url, headers={"User-Agent": "rtflow", **fetch.headers})
+    with opener.open(asked, timeout=timeout) as answer:
+        body = bytes(answer.read(_LONGEST_DOCUMENT + 1))
+    if len(body) > _LONGEST_DOCUMENT:
+        raise http.client.HTTPException(f"more than {_LONGEST_DOCUMENT >> 20} MiB")
+    return body
+
+
+def _unfetched(error: Exception, fetch: Fetch, timeout: float) -> RtflowError:
+    """Why a document did not come; a bug stays what it is."""
+    host = urlsplit(fetch.url).netloc.rpartition("@")[2]
+    if isinstance(error, urllib.error.HTTPError):
+        reason = f"HTTP {error.code} {error.reason}".rstrip()
+        if error.code in (418, 429):
+            wait = error.headers.get("Retry-After", "")
+            return Throttled(reason, retry_after=float(wait) if wait.isdecimal() else 1.0)
+        return Disconnected(reason) if error.code >= 500 else Rejected(reason, code=error.code)
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, Exception):
+        error = error.reason
+    if isinstance(error, http.client.HTTPException):
+        return Disconnected(f"{host} did not answer as an HTTP server should: {error!r}")
+    if (unreachable := _unreachable(error, host, timeout)) is not None:
+        return unreachable
+    raise error
 
 
 def _proxy_options(proxy: str | None) -> dict[str, Any]:
@@ -659,6 +798,15 @@ def _explained(error: Exception, request: Request, timeout: float, session: Sess
         return session.denied(error.status_code, text)
     if isinstance(error, websocket.WebSocketProxyException):
         return Disconnected(f"the proxy on the way to {host} did not let us through: {error}")
+    if (unreachable := _unreachable(error, host, timeout)) is not None:
+        return unreachable
+    if isinstance(error, websocket.WebSocketException):
+        return Disconnected(f"{host} did not answer as a WebSocket server should: {error}")
+    return error
+
+
+def _unreachable(error: Exception, host: str, timeout: float) -> Disconnected | None:
+    """Why a host could not be reached, for what the operating system and TLS say; None for all else."""
     if isinstance(error, websocket.WebSocketAddressException | socket.gaierror):
         return Disconnected(
             f"no address is known for {host}: check the name, and this machine's DNS: {error}"
@@ -678,9 +826,8 @@ def _explained(error: Exception, request: Request, timeout: float, session: Sess
         return Disconnected(f"{host} does not speak TLS as we do: {error}")
     if isinstance(error, OSError):
         return Disconnected(f"{host} could not be reached: {error}")
-    if isinstance(error, websocket.WebSocketException):
-        return Disconnected(f"{host} did not answer as a WebSocket server should: {error}")
-    return error
+    return None
 
 
+_LONGEST_DOCUMENT = 64 << 20  # bytes
 _LONGEST_BODY = 300  # characters of an HTTP error's page

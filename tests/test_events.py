@@ -26,7 +26,8 @@ def test_an_event_is_frozen_and_tagged_with_its_name(kind: type[msgspec.Struct])
 
 def test_every_market_event_says_where_and_when_it_was_received() -> None:
     for kind in typing.get_args(Market):
-        assert {"symbol", "ts_recv", "venue"} <= set(kind.__struct_fields__), kind
+        assert {"ts_recv", "venue"} <= set(kind.__struct_fields__), kind
+        assert {"symbol", "symbols"} & set(kind.__struct_fields__), kind
 
 
 def test_an_event_can_be_hashed_and_compared() -> None:

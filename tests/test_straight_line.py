@@ -144,7 +144,7 @@ def test_a_live_run_and_its_replays_give_the_same_items_in_the_same_order(venue:
         live.until(lambda: len(live.of(Bar)) >= 3)
         twin.corrupt()
         if venue == "kraken":
-            twin.wrong_checksum()
+            twin.provoke("wrong_checksum")
         live.until(lambda: len(live.of(Bar)) >= 7 and live.of(Malformed))
         twin.disconnect()
         live.until(lambda: len({bar.start for bar in live.of(Bar) if not bar.gap}) >= 8 and feed.epoch == 2)
@@ -253,7 +253,12 @@ def test_a_kraken_book_that_was_harmed_says_so_and_is_the_venues_again(harm: str
         feed = connect(provider, books=["BTC/USD"])
         subscription = watched(feed, provider, watch, resync=feed.resync)
         watch.until(lambda: agrees(twin, watch.book("BTC/USD")))
-        {"gap": lambda: twin.gap(3), "corrupt": twin.corrupt, "wrong_checksum": twin.wrong_checksum}[harm]()
+        harms: dict[str, Callable[[], None]] = {
+            "gap": lambda: twin.gap(3),
+            "corrupt": twin.corrupt,
+            "wrong_checksum": lambda: twin.provoke("wrong_checksum"),
+        }
+        harms[harm]()
         twin.advance(1.0)
         watch.until(lambda: agrees(twin, watch.book("BTC/USD")) and len(snapshots(watch)) == 2)
         subscription.dispose()

@@ -26,7 +26,7 @@ from rtflow import transport
 from rtflow.counters import Counters
 from rtflow.errors import Disconnected, FeedError, Rejected, RtflowError, Throttled, Unsupported
 from rtflow.events import Closing, Frame, FrameKind, Lost, Status
-from rtflow.provider import Decoder, Refused, Request, Send, Session, Subscription, Traffic
+from rtflow.provider import Decoder, Refused, Request, Send, Session, Subscription, Traffic, check_kinds
 from rtflow.rfc6455 import Opcode, closing
 from rtflow.scheduler import Line
 from rtflow.transport import Feed, Socket, connect
@@ -171,6 +171,7 @@ class Venue:
         self._peers = queue.Queue[Peer]()
 
     def request(self, subscription: Subscription) -> Request:
+        check_kinds(self, subscription)
         return Request(self.url, self.headers, cookie="c=1")
 
     def session(self, subscription: Subscription) -> Session:
@@ -1105,7 +1106,8 @@ def test_the_end_gets_in_however_full_it_is_behind_what_was_lost(venue: Venue, c
 
 
 def test_open_and_close_get_in_where_nothing_else_does(venue: Venue) -> None:
-    feed, got = connect(venue, trades=["A"], open_socket=venue.open, capacity=0), Got()
+    feed, got = connect(venue, trades=["A"], open_socket=venue.open), Got()
+    feed._capacity = 0
     feed.subscribe(got)
     peer = venue.peer()
     peer.send("x")

@@ -72,21 +72,24 @@ _EXCHANGES = "VQNPKZDB"  # letters that the consolidated feeds deal out
 class AlpacaVenue(Venue):
     """Alpaca's endpoints over one market: coins on the crypto feeds, stocks on the others.
 
-    ``keys`` maps the accepted keys to their secrets (None accepts any that are not empty), ``feeds`` names
-    what the plan covers (None: all), ``symbol_limit`` bounds trades and quotes subscriptions together.
+    ``feed`` is the one of :data:`PATHS` where clients are expected: ``iex``, or ``crypto/us`` where no stock
+    is listed. ``keys`` maps the accepted keys to their secrets (None accepts any that are not empty),
+    ``feeds`` names what the plan covers (None: all), ``symbol_limit`` bounds trades and quotes subscriptions
+    together.
     """
-
-    path = PATHS["iex"]
 
     def __init__(
         self,
         market: Market,
         *,
+        feed: str | None = None,
         keys: Mapping[str, str] | None = None,
         feeds: Collection[str] | None = None,
         symbol_limit: int | None = None,
     ) -> None:
         super().__init__(market)
+        stocks = any(each.stock for each in market.listings.values())
+        self.path = PATHS[feed or ("iex" if stocks else "crypto/us")]
         self.keys = keys
         self.feeds = feeds
         self.symbol_limit = symbol_limit

@@ -75,14 +75,14 @@ class KrakenVenue(Venue):
         """What is known of the trades of ``symbol``."""
         return self._memories[symbol]
 
-    def announce(self, system: str) -> None:
+    def provoke_announce(self, system: str) -> None:
         """The engine's state changes: ``online``, ``maintenance``, ``cancel_only`` or ``post_only``."""
         self.system = system
         for each in self.conversations:
             assert isinstance(each, KrakenConversation)
             each.say_status()
 
-    def spoil_checksum(self) -> None:
+    def provoke_wrong_checksum(self) -> None:
         """Make the checksum of the next book update wrong."""
         self._spoiled += 1
 

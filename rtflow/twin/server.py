@@ -8,21 +8,21 @@ start says the same frames to the same requests, byte for byte.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from rtflow.errors import Unsupported
 from rtflow.time import SECOND
-from rtflow.twin.alpaca import PATHS, AlpacaVenue
-from rtflow.twin.kraken import KrakenVenue
+from rtflow.twin.dialects import DIALECTS
 from rtflow.twin.market import NEVER, Fill, Listing, Market, Move
-from rtflow.twin.venue import Conversation, Denied, Message, Venue
+from rtflow.twin.venue import Conversation, Denied, Message, Page, Venue
 
 if TYPE_CHECKING:
     from rtflow.twin.wire import Wire
@@ -41,7 +41,8 @@ _STOPPED = "the twin has stopped"
 class Twin:
     """A venue's twin at :attr:`url` for as long as the ``with`` block runs, ``lifetime`` seconds at most.
 
-    ``venue`` is ``"kraken"`` or ``"alpaca"``; ``seed``, ``symbols`` and ``rate`` are the :class:`Market`'s.
+    ``venue`` is one of :data:`rtflow.twin.dialects.DIALECTS`, and ``options`` are that class's own; ``seed``,
+    ``symbols`` and ``rate`` are the :class:`Market`'s.
     ``start`` is the stamp at which the venue opens, after ``warmup`` seconds of market that nobody saw.
 
     Without a ``start`` it is now, and time passes at once. With one, and wherever ``pace`` is infinite, time
@@ -51,8 +52,7 @@ class Twin:
     ``tick`` is the market seconds between two flushes. A client that lets more than ``buffer`` bytes wait is
     cut off.
 
-    ``feed`` (one of :data:`rtflow.twin.alpaca.PATHS`), ``keys``, ``feeds`` and ``symbol_limit`` are
-    :class:`AlpacaVenue`'s. ``keep`` bounds :attr:`moves` and :attr:`trades`.
+    ``keep`` bounds :attr:`moves` and :attr:`trades`.
 
     >>> with Twin("kraken", seed=7, symbols=["BTC/USD"]) as twin:
     ...     twin.url.startswith("ws://127.0.0.1:")
@@ -66,7 +66,7 @@ class Twin:
         venue: str,
         *,
         seed: int = 1,
-        symbols: Iterable[str | Listing] | None = None,
+        symbols: Iterable[str | Listing] | str | Listing | None = None,
         rate: float = 1.0,
         start: int | None = None,
         warmup: float = 30.0,
@@ -79,25 +79,25 @@ class Twin:
         keep: int = 50_000,
         deflate: bool = False,
         ssl_context: ssl.SSLContext | None = None,
-        feed: str | None = None,
-        keys: Mapping[str, str] | None = None,
-        feeds: Collection[str] | None = None,
-        symbol_limit: int | None = None,
+        **options: Any,
     ) -> None:
+        dialect = DIALECTS.get(venue)
+        if dialect is None:
+            raise Unsupported(f"there is no twin of {venue!r}; there are {', '.join(DIALECTS)}")
+        known = [*inspect.signature(dialect).parameters][1:]
+        if unknown := sorted(options.keys() - set(known)):
+            raise Unsupported(
+                f"{venue}'s twin knows no {', '.join(unknown)}; it knows {', '.join(known) or 'no options'}"
+            )
         opens = time.time_ns() if start is None else start
-        market = Market(seed, symbols, start=opens - round(warmup * SECOND), rate=rate)
-        self._venue: Venue
-        if venue == "alpaca":
-            stocks = any(each.stock for each in market.listings.values())
-            self._venue = AlpacaVenue(market, keys=keys, feeds=feeds, symbol_limit=symbol_limit)
-            self._path = PATHS[feed or ("iex" if stocks else "crypto/us")]
-        elif venue == "kraken":
-            if (feed, keys, feeds, symbol_limit) != (None, None, None, None):
-                raise Unsupported("kraken's public feed knows no feed=, keys=, feeds= or symbol_limit=")
-            self._venue = KrakenVenue(market)
-            self._path = self._venue.path
-        else:
-            raise Unsupported(f"there is no twin of {venue!r}; there are alpaca and kraken")
+        listed = [symbols] if isinstance(symbols, str | Listing) else symbols
+        market = Market(
+            seed,
+            dialect.listings if listed is None else listed,
+            start=opens - round(warmup * SECOND),
+            rate=rate,
+        )
+        self._venue = dialect(market, **options)
         self._venue.advance(opens)
         market.steps = None if steps is None else market.moved + steps
         self._server = Server(
@@ -150,11 +150,22 @@ class Twin:
     @property
     def url(self) -> str:
         """Where to connect; known inside the ``with`` block, as the system chooses the port."""
-        return self.url_of(self._path)
+        return self.url_of(self._venue.path)
 
     def url_of(self, path: str) -> str:
         """The URL of another path of this twin, as ``/v2/sip``."""
-        return f"{'ws' if self._ssl is None else 'wss'}://127.0.0.1:{self._port}{path}"
+        return f"{'ws' if self._ssl is None else 'wss'}://{self._address}{path}"
+
+    @property
+    def rest_url(self) -> str:
+        """Where the venue's REST service is, without a path; known inside the ``with`` block."""
+        return f"{'http' if self._ssl is None else 'https'}://{self._address}"
+
+    @property
+    def _address(self) -> str:
+        if not self._port:
+            raise RuntimeError("a twin has an address inside its with block: the system chooses the port")
+        return f"127.0.0.1:{self._port}"
 
     # --- what is true ---------------------------------------------------------------------------------------
 
@@ -219,22 +230,12 @@ class Twin:
         """Send only the first half of the next data message: one malformed frame."""
         self._ask(self._server.corrupt)
 
-    def wrong_checksum(self) -> None:
-        """Make the next book update's checksum wrong. Raises Unsupported where there are no checksums."""
-        self._ask(self._kraken("checksums").spoil_checksum)
+    def provoke(self, fault: str, **details: Any) -> None:
+        """Do wrong what only this venue can: ``"wrong_checksum"`` on Kraken, say.
 
-    def announce(self, system: str) -> None:
-        """Announce that the engine is ``maintenance``, ``cancel_only``, ``post_only`` or ``online``.
-
-        Raises Unsupported where the venue has no such words.
+        The dialect's class says what there is. Raises Unsupported for anything else.
         """
-        kraken = self._kraken("engine states")
-        self._ask(lambda: self._server.announce(kraken, system))
-
-    def _kraken(self, thing: str) -> KrakenVenue:
-        if not isinstance(self._venue, KrakenVenue):
-            raise Unsupported(f"this venue has no {thing}")
-        return self._venue
+        self._ask(lambda: self._server.provoke(fault, details))
 
     def _look(self, act: Callable[[], T]) -> T:
         """``act()``, in the twin's thread while there is one."""
@@ -335,9 +336,9 @@ class Server:
         """See :meth:`Twin.corrupt`."""
         self._corruptions += 1
 
-    def announce(self, kraken: KrakenVenue, system: str) -> None:
-        """See :meth:`Twin.announce`."""
-        kraken.announce(system)
+    def provoke(self, fault: str, details: Mapping[str, Any]) -> None:
+        """See :meth:`Twin.provoke`."""
+        self.venue.provoke(fault, **details)
         for client in [*self.clients]:
             client.speak()
             client.write()
@@ -441,6 +442,12 @@ class Server:
         self.accepted += 1
         self._met = min(self._met, self._clock())
         return conversation
+
+    def page(self, path: str, headers: Mapping[str, str]) -> Page:
+        """Somebody asks for a page by plain HTTP."""
+        if self._clock() < self._refused_until:
+            return Page(b"refused", self._refusal, content_type="text/plain")
+        return self.venue.page(path, {name.lower(): value for name, value in headers.items()})
 
     def heard(self) -> None:
         """A client has said something."""

@@ -7,10 +7,11 @@ socket or a clock, so a scripted conversation is a test and one script is one an
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar, NamedTuple
 
-from rtflow.twin.market import NEVER, Market, Move
+from rtflow.errors import Unsupported
+from rtflow.twin.market import NEVER, Listing, Market, Move
 
 
 class Message(NamedTuple):
@@ -30,10 +31,20 @@ class Hangup(NamedTuple):
 class Denied(Exception):
     """The venue answers the upgrade with an HTTP status other than 101."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(f"HTTP {status} {text}")
         self.status = status
         self.text = text
+        self.headers = dict(headers or {})
+
+
+class Page(NamedTuple):
+    """What a plain HTTP GET is answered with."""
+
+    body: bytes
+    status: int = 200
+    headers: Mapping[str, str] = {}
+    content_type: str = "application/json"
 
 
 class Conversation(ABC):
@@ -94,9 +105,15 @@ class Conversation(ABC):
 
 
 class Venue(ABC):
-    """One venue over one market: whoever connects, in one virtual time."""
+    """One venue over one market: whoever connects, in one virtual time.
+
+    A dialect's options are the keyword arguments of its own ``__init__``; :class:`~rtflow.twin.server.Twin`
+    hands them over. What it can be made to do wrong, beyond what every twin can, are its methods named
+    ``provoke_…``.
+    """
 
     path: str  # of the URL, where a client is expected
+    listings: ClassVar[Iterable[str | Listing] | None] = None  # what is traded unless told otherwise
 
     def __init__(self, market: Market) -> None:
         self.market = market
@@ -110,6 +127,21 @@ class Venue(ABC):
         self.conversations.append(conversation)
         conversation.opened()
         return conversation
+
+    def page(self, path: str, headers: Mapping[str, str]) -> Page:
+        """The answer to a plain GET of ``path``, query included; header names are in lower case."""
+        return Page(b"not found", 404, content_type="text/plain")
+
+    def provoke(self, fault: str, **details: object) -> None:
+        """Do something wrong, or inconvenient: see the methods named ``provoke_…``.
+
+        Raises Unsupported for what this venue cannot do wrong, naming what it can.
+        """
+        act = getattr(self, f"provoke_{fault}", None)
+        if act is None:
+            can = [name.removeprefix("provoke_") for name in dir(self) if name.startswith("provoke_")]
+            raise Unsupported(f"this venue has no {fault!r}; it has {', '.join(can) or 'none of its own'}")
+        act(**details)
 
     def leave(self, conversation: Conversation) -> None:
         """The connection of ``conversation`` is gone."""

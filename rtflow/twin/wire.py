@@ -12,7 +12,7 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from rtflow.twin.venue import Conversation, Denied, Hangup
+from rtflow.twin.venue import Conversation, Denied, Hangup, Page
 
 if TYPE_CHECKING:
     from rtflow.twin.server import Server
@@ -115,12 +115,27 @@ class Wire(asyncio.Protocol):
             self._transport.close()
 
     def _upgrade(self, request: Request) -> None:
+        if "Upgrade" not in request.headers:
+            self._show(self._server.page(request.path, dict(request.headers.raw_items())))
+            return
         try:
             self._conversation = self._server.connect(request.path, dict(request.headers.raw_items()))
         except Denied as denied:
-            self._protocol.send_response(self._protocol.reject(denied.status, denied.text))
+            response = self._protocol.reject(denied.status, denied.text)
+            response.headers.update(denied.headers)
+            self._protocol.send_response(response)
         else:
             self._protocol.send_response(self._protocol.accept(request))
+
+    def _show(self, page: Page) -> None:
+        """Answer a plain GET; the connection ends with it."""
+        response = self._protocol.reject(page.status, "")
+        response.body = page.body
+        del response.headers["Content-Length"], response.headers["Content-Type"]
+        response.headers.update(
+            {"Content-Length": str(len(page.body)), "Content-Type": page.content_type, **page.headers}
+        )
+        self._protocol.send_response(response)
 
     def _frame(self, frame: Frame) -> None:
         if self._conversation is None or frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):

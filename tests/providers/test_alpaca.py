@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rtflow.errors import Disconnected, Rejected, RtflowError, Throttled, Unsupported
+from rtflow.errors import Disconnected, Rejected, Throttled, Unsupported
 from rtflow.events import (
     Bar,
     Event,
@@ -30,7 +30,7 @@ from rtflow.events import (
     TradeCorrection,
     TradingStatus,
 )
-from rtflow.provider import Decoder, Provider, Refused, Send, Session, Subscription, Traffic
+from rtflow.provider import Answer, Decoder, Provider, Refused, Session, Subscription, Traffic
 from rtflow.providers.alpaca import Alpaca
 from rtflow.time import SECOND, parse
 
@@ -837,13 +837,13 @@ def answers(session: Session, *frames: Frame) -> list[Any]:
     return [heard(answer) for each in frames for answer in session.received(each)]
 
 
-def heard(answer: Send | Refused | RtflowError) -> Any:
+def heard(answer: Answer) -> Any:
     if isinstance(answer, str):
         return json.loads(answer)
     return msgspec.msgpack.decode(answer) if isinstance(answer, bytes) else answer
 
 
-def asked(sends: Iterable[Send | RtflowError]) -> list[Any]:
+def asked(sends: Iterable[Answer]) -> list[Any]:
     return [heard(send) for send in sends]
 
 

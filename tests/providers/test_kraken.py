@@ -27,7 +27,7 @@ from rtflow.events import (
     Status,
     Trade,
 )
-from rtflow.provider import Provider, Refused, Request, Send, Session, Subscription, Traffic
+from rtflow.provider import Answer, Provider, Refused, Request, Session, Subscription, Traffic
 from rtflow.providers.kraken import Kraken
 from rtflow.time import SECOND, parse
 
@@ -848,13 +848,14 @@ class Venue:
         self.errors: list[RtflowError] = []
         self.hear(self.session.opened())
 
-    def hear(self, answers: Iterable[Send | Refused | RtflowError]) -> None:
+    def hear(self, answers: Iterable[Answer]) -> None:
         for answer in answers:
             if isinstance(answer, Refused):
                 self.refused.append(answer)
             elif isinstance(answer, RtflowError):
                 self.errors.append(answer)
             else:
+                assert isinstance(answer, str)
                 self.sent.append(json.loads(answer))
 
     def said(self) -> list[dict[str, object]]:

@@ -504,7 +504,7 @@ def test_one_checksum_is_wrong_on_request() -> None:
     book = NaiveBook(
         10, data(ask(talk, "subscribe", channel="book", symbol=["BTC/USD"]), "book", "snapshot")[0]
     )
-    kraken.spoil_checksum()
+    kraken.provoke_wrong_checksum()
     kraken.advance(START + 2 * SECOND)
     first, *rest = data(texts(talk), "book")
     with pytest.raises(AssertionError):
@@ -517,7 +517,7 @@ def test_one_checksum_is_wrong_on_request() -> None:
 def test_the_engine_announces_its_state_to_everybody() -> None:
     kraken = venue()
     first, second = greeted(kraken), greeted(kraken)
-    kraken.announce("maintenance")
+    kraken.provoke_announce("maintenance")
     assert all('"system":"maintenance"' in texts(each)[0] for each in (first, second))
 
 
