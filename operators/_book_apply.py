@@ -54,7 +54,8 @@ def book_apply(
       or a new connection (not after a refusal) revives it.
     - **empty** when it was unsubscribed, other than by a resync; what still comes is counted ``unwanted``.
 
-    Counted, too: ``old_epoch`` and ``duplicate`` updates, which are dropped; ``checksum``, ``sequence`` and
+    A live book takes no snapshot that is older than itself, by sequence. Counted, too: ``old_epoch`` and
+    ``duplicate`` updates and each ``old_snapshot``, which are dropped; ``checksum``, ``sequence`` and
     ``crossed`` suspicions; ``resyncs`` asked for. A ``Malformed`` item suspects nothing, as nobody can tell
     what it would have said. Raises Unsupported where an update names a checksum rule that is not in
     :data:`rtflow.book.CHECKSUMS`, and ValueError for options below 1.
@@ -72,8 +73,12 @@ def book_apply(
     resynchronising: https://docs.kraken.com/exchange/guides/websockets/book-checksum-v2
     """
     for name, number in (("depth", depth), ("resyncs", resyncs), ("pending", pending)):
-        if number is not None and number < 1:
-            raise ValueError(f"{name} must be 1 or more, not {number}")
+        if number is not None and (number < 1 or number % 1):
+            raise ValueError(f"{name} must be a whole number, 1 or more, not {number!r}")
+    if emit not in ("update", "top"):
+        raise ValueError(f"emit is 'update' or 'top', not {emit!r}")
+    if verify not in ("always", "never"):
+        raise ValueError(f"verify is 'always' or 'never', not {verify!r}")
     patience = nanoseconds(crossed_for)
     counted = Counters() if counters is None else counters
     return lift(
@@ -93,6 +98,7 @@ class _Known(msgspec.Struct):
 
     venue: str
     symbol: str
+    exchange: str
     epoch: int
     status: BookStatus = "empty"
     ts_event: int = 0
@@ -142,14 +148,14 @@ class _Books(Kernel[Event, BookState]):
         self._pending = pending
         self._crossed_for = crossed_for
         self._counters = counters
-        self._books: dict[tuple[str, str], _Followed] = {}
+        self._books: dict[tuple[str, str, str], _Followed] = {}
         self._epochs: dict[str, int] = {}
         self._due: int | None = None
 
     def push(self, item: Event) -> Iterable[BookState]:
         if type(item) is not OrderBookUpdate:
             return tuple(self._heed(item)) if type(item) in _HEEDED else ()
-        followed = self._books.get((item.venue, item.symbol))
+        followed = self._books.get((item.venue, item.symbol, item.exchange))
         if (
             followed is None
             or followed.status != "live"
@@ -181,7 +187,7 @@ class _Books(Kernel[Event, BookState]):
         for known, levels in saved.books:
             followed = _Followed(*(getattr(known, name) for name in _Known.__struct_fields__))
             followed.book.restore(levels)
-            self._books[known.venue, known.symbol] = followed
+            self._books[known.venue, known.symbol, known.exchange] = followed
         self._look_ahead()
 
     # -- updates
@@ -195,11 +201,15 @@ class _Books(Kernel[Event, BookState]):
         if checksum is not None and self._verify and (wrong := _wrong(book, update, checksum)):
             self._counters.add("checksum")
             return tuple(self._suspect(followed, update.ts_recv, wrong))
-        depth, levels = self._depth, update.depth
-        state = book.view(
+        return self._show(followed, update.ts_recv, update.depth)
+
+    def _show(self, followed: _Followed, now: int, levels: int | None) -> tuple[BookState, ...]:
+        """What there is to say of a live book."""
+        depth = self._depth
+        state = followed.book.view(
             followed.symbol,
-            update.ts_event,
-            update.ts_recv,
+            followed.ts_event,
+            now,
             "live",
             followed.venue,
             followed.epoch,
@@ -207,10 +217,11 @@ class _Books(Kernel[Event, BookState]):
             levels if depth is None or (levels is not None and levels < depth) else depth,
             "",
             depth,
+            followed.exchange,
         )
         if state.crossed:
             if not followed.waits:
-                self._wait(followed, "uncrossing", update.ts_recv + self._crossed_for)
+                self._wait(followed, "uncrossing", now + self._crossed_for)
         elif followed.waits:
             self._wait(followed, "")
         if self._top:
@@ -225,7 +236,7 @@ class _Books(Kernel[Event, BookState]):
         now = update.ts_recv
         while self._due is not None and self._due < now:
             yield from self.wake(self._due)
-        followed = self._follow(update.venue, update.symbol, update.epoch)
+        followed = self._follow(update.venue, update.symbol, update.exchange, update.epoch)
         if update.epoch < followed.epoch or (followed.down and update.epoch == followed.epoch):
             self._counters.add("old_epoch")
             return
@@ -247,7 +258,10 @@ class _Books(Kernel[Event, BookState]):
                 yield from self._ask(followed, now, "a delta came before any snapshot")
 
     def _begin(self, followed: _Followed, update: OrderBookUpdate) -> _Said:
-        """A snapshot, and the deltas that have waited for it."""
+        """A snapshot, and the deltas that have waited for it; what is live is shown when all are in."""
+        if followed.status == "live" and _older(update.sequence, followed.sequence):
+            self._counters.add("old_snapshot")
+            return
         followed.status = "live"
         followed.unwanted = False
         followed.good_since = update.ts_recv if followed.good_since is None else followed.good_since
@@ -255,23 +269,30 @@ class _Books(Kernel[Event, BookState]):
         followed.touch = None
         kept, followed.pending = followed.pending, []
         self._wait(followed, "")
-        yield from self._apply(followed, update)
+        if not kept:
+            yield from self._apply(followed, update)
+            return
+        if update.sequence is None:
+            self._counters.add("before_snapshot", len(kept))
+            kept = []
+        yield from _only_doubts(self._apply(followed, update))
         for delta in kept:
-            if update.sequence is None:
-                self._counters.add("before_snapshot")
-            else:
-                yield from self._consider(delta)
+            yield from _only_doubts(self._consider(delta))
+        if followed.status == "live":
+            followed.touch = None
+            yield from self._show(followed, update.ts_recv, update.depth)
 
     def _follow_on(self, followed: _Followed, update: OrderBookUpdate) -> Iterable[BookState]:
-        """A delta to a live book, whose sequence, if it has one, goes up by one at a time."""
+        """A delta to a live book, whose sequence, if it has one, joins on to the one before."""
         sequence, last = update.sequence, followed.sequence
         if sequence is not None:
             if last is not None and sequence <= last:
                 self._counters.add("duplicate")
                 return ()
-            if last is not None and sequence > last + 1:
+            if last is not None and not _joins(update, sequence, last):
+                first = sequence if update.first_sequence is None else update.first_sequence
                 self._counters.add("sequence")
-                return self._suspect(followed, update.ts_recv, f"sequence {sequence} came after {last}")
+                return self._suspect(followed, update.ts_recv, f"sequence {first} came after {last}")
             followed.sequence = sequence
         return self._apply(followed, update)
 
@@ -353,11 +374,12 @@ class _Books(Kernel[Event, BookState]):
 
     def _subscription(self, status: Status) -> _Said:
         if status.state == "rejected":
-            followed = self._follow(status.venue, status.symbol, status.epoch)
-            followed.asked = 0
-            if not (followed.unwanted and followed.status == "failed"):
-                yield self._end(followed, "failed", status.ts_recv, status.text)
-            followed.unwanted = True
+            refused = self._concerned(status.venue, (status.symbol,))
+            for followed in refused or [self._follow(status.venue, status.symbol, "", status.epoch)]:
+                followed.asked = 0
+                if not (followed.unwanted and followed.status == "failed"):
+                    yield self._end(followed, "failed", status.ts_recv, status.text)
+                followed.unwanted = True
         elif status.state == "unsubscribed":
             for followed in self._concerned(status.venue, (status.symbol,)):
                 # A resync may begin with an unsubscribe; what we asked for ourselves is no farewell.
@@ -433,11 +455,11 @@ class _Books(Kernel[Event, BookState]):
 
     # -- what they all lean on
 
-    def _follow(self, venue: str, symbol: str, epoch: int) -> _Followed:
-        followed = self._books.get((venue, symbol))
+    def _follow(self, venue: str, symbol: str, exchange: str, epoch: int) -> _Followed:
+        followed = self._books.get((venue, symbol, exchange))
         if followed is None:
-            followed = _Followed(venue, symbol, max(epoch, self._epochs.get(venue, 0)))
-            self._books[venue, symbol] = followed
+            followed = _Followed(venue, symbol, exchange, max(epoch, self._epochs.get(venue, 0)))
+            self._books[venue, symbol, exchange] = followed
         return followed
 
     def _say(self, followed: _Followed, now: int, reason: str) -> BookState:
@@ -453,6 +475,7 @@ class _Books(Kernel[Event, BookState]):
             None,
             reason,
             self._depth,
+            followed.exchange,
         )
 
     def _wait(
@@ -468,6 +491,27 @@ class _Books(Kernel[Event, BookState]):
 
 
 _HEEDED = frozenset((Gap, Lost, Status))
+
+
+def _joins(update: OrderBookUpdate, sequence: int, last: int) -> bool:
+    """Whether a delta that ends with ``sequence`` goes on where a book ended with ``last``, which is lower.
+
+    Binance's rules: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (a delta
+    covers the next number) and https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams/How-to-manage-a-local-order-book-correctly
+    (each names the one before; only the first after a snapshot covers the snapshot's number instead).
+    """
+    first = sequence if update.first_sequence is None else update.first_sequence
+    if update.previous_sequence is None:
+        return first <= last + 1
+    return update.previous_sequence == last or first <= last
+
+
+def _older(sequence: int | None, known: int | None) -> bool:
+    return sequence is not None and known is not None and sequence < known
+
+
+def _only_doubts(states: Iterable[BookState]) -> _Said:
+    return (state for state in states if state.status != "live")
 
 
 def _wrong(book: OrderBook, update: OrderBookUpdate, checksum: int) -> str:

@@ -16,7 +16,7 @@ from reactivex.scheduler import VirtualTimeScheduler
 from rtflow.book import BookState
 from rtflow.counters import Counters
 from rtflow.errors import Overflow
-from rtflow.events import Bar, Event, Gap, Lost, Quote, Stale, Status
+from rtflow.events import Bar, Event, Gap, Lost, Quote, ReferencePrice, Stale, Status, Ticker
 from rtflow.scheduler import running_line
 from rtflow.time import SECOND, Duration, nanoseconds
 
@@ -70,9 +70,10 @@ def handoff(
       It never waits for itself: a source that runs on the very thread it would wait for fails at once.
     - ``"drop_oldest"``: what has waited longest is dropped, and a :class:`~rtflow.events.Lost` comes in its
       place. Losses in a row are one ``Lost``; its ``kind`` is the name of the items' type.
-    - ``"conflate"``: state is kept at its latest, events are kept one by one. A ``Quote``, a ``BookState`` or
-      a forming ``Bar`` takes the place of the one waiting under the same key (type, venue and symbol, for a
-      bar its start too; ``key`` overrides that), wherever the older one stood in the queue: keys are served
+    - ``"conflate"``: state is kept at its latest, events are kept one by one. A ``Quote``, a ``Ticker``, a
+      ``ReferencePrice``, a ``BookState`` or a forming ``Bar`` takes the place of the one waiting under the
+      same key (type, venue and symbol, and a bar's start, a book's exchange, a reference price's source;
+      ``key`` overrides that), wherever the older one stood in the queue: keys are served
       in turn, so a busy symbol does not starve a quiet one. No state moves ahead of a ``Gap``, a ``Status``,
       a ``Lost`` or a ``Stale``. Items that are no events of rtflow are state if ``key`` names a key for
       them and not None. What does not fit then drops the oldest, with a ``Lost``.
@@ -437,12 +438,13 @@ class _Turns:
 
 
 _EVENTS: frozenset[type] = frozenset(get_args(Event))
+_STATE: frozenset[type] = frozenset((Quote, Ticker, ReferencePrice))
 _BARRIERS: frozenset[type] = frozenset((Gap, Status, Lost, Stale))
 
 
 def _may_conflate(item: Any) -> bool:
     kind = item.__class__
-    return kind is Quote or kind not in _EVENTS or (kind is Bar and not item.final)
+    return kind in _STATE or kind not in _EVENTS or (kind is Bar and not item.final)
 
 
 def _key(item: Any) -> Hashable:
@@ -450,9 +452,11 @@ def _key(item: Any) -> Hashable:
     kind = item.__class__
     if kind is Bar:
         return Bar, item.venue, item.symbol, item.start
-    if kind is Quote or kind is BookState:
-        return kind, item.venue, item.symbol
-    return None
+    if kind is BookState:
+        return kind, item.venue, item.exchange, item.symbol
+    if kind is ReferencePrice:
+        return kind, item.venue, item.source, item.symbol
+    return (kind, item.venue, item.symbol) if kind in _STATE else None
 
 
 def _widened(hole: Lost | None, item: Any, where: str, now: int) -> Lost:

@@ -40,10 +40,13 @@ def only(*types: type[Any]) -> Lifted[Any, Any]:
         two
         four
 
-    Raises TypeError where no type is named.
+    Raises TypeError where no type is named, or something that is no type.
     """
     if not types:
         raise TypeError("only() wants at least one type")
+    for each in types:
+        if not isinstance(each, type):
+            raise TypeError(f"only() wants types, as in only(Trade), not {each!r}")
     return lift(lambda: _Only(types))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args, overload
 
 import msgspec
 
@@ -19,8 +19,10 @@ from rtflow.events import (
     OrderBookUpdate,
     PriceBands,
     Quote,
+    ReferencePrice,
     Side,
     Status,
+    Ticker,
     Trade,
     TradeCancel,
     TradeCorrection,
@@ -28,6 +30,34 @@ from rtflow.events import (
 )
 from rtflow.kernel import Kernel, Lifted, lift
 from rtflow.time import Duration, nanoseconds
+
+
+@overload
+def window_to_bar(
+    every: Duration,
+    *,
+    grace: Duration = ...,
+    empty: Literal["none", "flat"] = ...,
+    emit: Literal["final", "update"] = ...,
+    late: Literal["count"] = ...,
+    origin: int = ...,
+    clock: Literal["event", "recv"] = ...,
+    tolerance: Duration = ...,
+    counters: Counters | None = ...,
+) -> Lifted[Event, Bar]: ...
+@overload
+def window_to_bar(
+    every: Duration,
+    *,
+    grace: Duration = ...,
+    empty: Literal["none", "flat"] = ...,
+    emit: Literal["final", "update"] = ...,
+    late: Literal["emit"],
+    origin: int = ...,
+    clock: Literal["event", "recv"] = ...,
+    tolerance: Duration = ...,
+    counters: Counters | None = ...,
+) -> Lifted[Event, Bar | LateTrade]: ...
 
 
 def window_to_bar(
@@ -41,7 +71,7 @@ def window_to_bar(
     clock: Literal["event", "recv"] = "event",
     tolerance: Duration = 1.0,
     counters: Counters | None = None,
-) -> Lifted[Event, Bar | LateTrade]:
+) -> Lifted[Event, Any]:
     """One bar for every symbol and every stretch of ``every`` seconds in which it traded.
 
     ::
@@ -110,7 +140,16 @@ def window_to_bar(
 
 _EMPTY, _EMIT, _LATE, _CLOCK = ("none", "flat"), ("final", "update"), ("count", "emit"), ("event", "recv")
 _Stamped: TypeAlias = (
-    Trade | TradeCorrection | TradeCancel | Quote | OrderBookUpdate | PriceBands | TradingStatus | Imbalance
+    Trade
+    | TradeCorrection
+    | TradeCancel
+    | Quote
+    | OrderBookUpdate
+    | Ticker
+    | ReferencePrice
+    | PriceBands
+    | TradingStatus
+    | Imbalance
 )
 _STAMPED: frozenset[type] = frozenset(get_args(_Stamped))
 _BUY, _SELL = Side.BUY, Side.SELL

@@ -23,8 +23,10 @@ def backoff(
     >>> list(islice(backoff(jitter=None), 9))
     [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
 
-    Raises ValueError when ``base`` is not positive or ``cap`` is below ``base``.
+    Raises ValueError when ``base`` is not positive, ``cap`` is below ``base`` or ``jitter`` is another word.
     """
+    if jitter not in ("full", None):
+        raise ValueError(f"jitter is 'full' or None, not {jitter!r}")
     if not 0 < base <= cap:
         raise ValueError(f"backoff wants 0 < base <= cap, got base={base}, cap={cap}")
     return _waits(base, cap, jitter, random or Random())

@@ -301,6 +301,7 @@ class OrderBook(_Questions):
         known_depth: int | None = None,
         reason: str = "",
         depth: int | None = None,
+        exchange: str = "",
     ) -> BookState:
         """This book as it is now, which no later change will alter; at most ``depth`` levels a side."""
         if (viewer := self._viewer) is not None and (held := viewer()) is not None:
@@ -330,6 +331,7 @@ class OrderBook(_Questions):
             crossed,
             reason,
             depth,
+            exchange,
             self,
         )
         self._viewer = ref(state)
@@ -431,6 +433,7 @@ class BookState(_Questions, msgspec.Struct, frozen=True, eq=False, weakref=True)
     crossed: bool  # bid > ask; equal is locked, which is legal
     reason: str  # why it is not live, "" when it is
     depth: int | None  # levels a side that this state shows at most
+    exchange: str  # whose book, where one venue sends the books of several
     _book: OrderBook
 
     @property
@@ -477,7 +480,7 @@ class BookState(_Questions, msgspec.Struct, frozen=True, eq=False, weakref=True)
         return hash(self._shown())
 
     def __repr__(self) -> str:
-        names = " ".join(filter(None, (self.venue, self.symbol, self.status)))
+        names = " ".join(filter(None, (self.venue, self.exchange, self.symbol, self.status)))
         said = [text for text in (self.crossed and "crossed", self.reason) if text]
         return f"<BookState {', '.join([f'{names} {_touch(self.best_bid, self.best_ask)}', *said])}>"
 

@@ -44,7 +44,7 @@ class Kernel(Generic[_A, _B]):
     and :meth:`wake`; one that remembers anything also writes :meth:`state` and :meth:`restore`.
     """
 
-    def push(self, item: _A) -> Iterable[_B]:
+    def push(self, item: _A, /) -> Iterable[_B]:
         """What ``item`` makes; all of it is collected before any is emitted."""
         raise NotImplementedError
 

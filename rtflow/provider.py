@@ -230,6 +230,7 @@ class Profile(msgspec.Struct, frozen=True):
     checksum: str
     heartbeat: str  # who says what, how often, to show that the line lives
     limits: str
+    transport: str = "WebSocket"
 
 
 class Provider(Protocol):

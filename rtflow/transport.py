@@ -719,7 +719,10 @@ def _trust(request: Request) -> ssl.SSLContext:
     """Whom to believe who they are: the well-known authorities, and what the provider was told to trust."""
     context = ssl.create_default_context()
     if request.certificate:
-        context.load_verify_locations(cafile=request.certificate)
+        try:
+            context.load_verify_locations(cafile=request.certificate)
+        except OSError as error:  # an SSLError, where it is no certificate, is one too
+            raise Rejected(f"the certificate {request.certificate} cannot be read: {error}") from error
     if not request.verified:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -745,8 +748,17 @@ def _get(
         proxies, _NoRedirect(), urllib.request.HTTPSHandler(context=ssl_context or _trust(request))
     )
     asked = urllib.request.Request(fetch.url, headers={"User-Agent": "rtflow", **fetch.headers})
-    with opener.open(asked, timeout=timeout) as answer:
+    try:
+        answer = opener.open(asked, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        error.close()  # it is the answer, too, and holds the socket
+        raise
+    with answer:
         body = bytes(answer.read(_LONGEST_DOCUMENT + 1))
+        if (
+            answer.length and len(body) <= _LONGEST_DOCUMENT
+        ):  # with a limit, urllib takes the end of the line for the end of the document
+            raise http.client.IncompleteRead(body, answer.length)
     if len(body) > _LONGEST_DOCUMENT:
         raise http.client.HTTPException(f"more than {_LONGEST_DOCUMENT >> 20} MiB")
     return body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -40,6 +41,12 @@ def test_an_unseeded_backoff_draws_its_own() -> None:
 def test_a_wait_is_positive_and_below_its_cap(base: float, cap: float) -> None:
     with pytest.raises(ValueError, match="0 < base <= cap"):
         backoff(base, cap)
+
+
+@pytest.mark.parametrize("jitter", ["half", "", True])
+def test_another_word_for_jitter_is_refused(jitter: Any) -> None:
+    with pytest.raises(ValueError, match="jitter is 'full' or None, not "):
+        backoff(jitter=jitter)
 
 
 def test_full_jitter_is_uniform_from_zero_to_the_bound() -> None:

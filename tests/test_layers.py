@@ -35,6 +35,9 @@ INNER: dict[str, set[str]] = {
         "provider",
         "operators",
     },
+    "rtflow.conditions": set(),
+    "rtflow.instruments": {"errors", "events"},
+    "rtflow.comparison": {"provider", "providers"},
     "rtflow.providers": {"events", "errors", "time", "provider", "providers"},
     "rtflow.transport": {"events", "errors", "time", "counters", "provider", "rfc6455", "scheduler"},
     "rtflow.player": {"events", "errors", "scheduler", "tape"},
@@ -50,7 +53,7 @@ ONLY: dict[str, set[str]] = {
     "ssl": {"rtflow.transport", "rtflow.twin"},
     "selectors": {"rtflow.transport"},
     "http": {"rtflow.transport"},
-    "urllib.request": {"rtflow.transport"},
+    "urllib.request": {"rtflow.transport", "rtflow.instruments"},
     "asyncio": {"rtflow.twin"},
     "threading": {
         "rtflow.scheduler",

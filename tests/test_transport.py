@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -26,7 +27,18 @@ from rtflow import transport
 from rtflow.counters import Counters
 from rtflow.errors import Disconnected, FeedError, Rejected, RtflowError, Throttled, Unsupported
 from rtflow.events import Closing, Frame, FrameKind, Lost, Status
-from rtflow.provider import Decoder, Refused, Request, Send, Session, Subscription, Traffic, check_kinds
+from rtflow.provider import (
+    Answer,
+    Decoder,
+    Fetch,
+    Refused,
+    Request,
+    Send,
+    Session,
+    Subscription,
+    Traffic,
+    check_kinds,
+)
 from rtflow.rfc6455 import Opcode, closing
 from rtflow.scheduler import Line
 from rtflow.transport import Feed, Socket, connect
@@ -54,10 +66,17 @@ class Talk(Session):
     def classify(self, payload: bytes) -> Traffic:
         return {b"!": Traffic.CONTROL, b"~": Traffic.HEARTBEAT}.get(payload[:1], Traffic.DATA)
 
-    def received(self, frame: Frame) -> Iterable[Send | Refused | RtflowError]:
+    def received(self, frame: Frame) -> Iterable[Answer]:
+        if frame.kind is FrameKind.HTTP:
+            label, body = Fetch.document(frame.payload)
+            yield f"got {label}: {body.decode()}"
+            return
         verb, _, rest = frame.payload.decode()[1:].partition(" ")
         if verb == "say":
             yield rest
+        elif verb == "fetch":
+            label, _, url = rest.partition(" ")
+            yield Fetch(label, url or "http://fake.example/doc", {"X-Key": "secret"})
         elif verb in ("refuse", "deny"):
             yield Refused((("trades", rest),), "no such symbol", told=verb == "refuse")
         elif verb == "throttle":
@@ -76,6 +95,13 @@ class Talk(Session):
     def due(self) -> int | None:
         self.venue.asked += 1
         return self.venue.due
+
+    def unfetched(self, fetch: Fetch, error: RtflowError, now: int) -> Iterable[Answer]:
+        yield f"no {fetch.label}: {type(error).__name__}"
+        if fetch.label == "must":
+            yield error
+        elif fetch.label == "optional":
+            yield Refused((("trades", "A"),), "no document")
 
     def wake(self, now: int) -> Iterable[Send | RtflowError]:
         assert self.venue.due is not None
@@ -162,6 +188,7 @@ class Venue:
     def __init__(self) -> None:
         self.url = "ws://user:secret@fake.example:9/v1?key=secret"
         self.headers: dict[str, str] = {}
+        self.certificate, self.verified = "", True
         self.opening: list[Send] = []
         self.started: list[int] = []
         self.due: int | None = None
@@ -172,7 +199,7 @@ class Venue:
 
     def request(self, subscription: Subscription) -> Request:
         check_kinds(self, subscription)
-        return Request(self.url, self.headers, cookie="c=1")
+        return Request(self.url, self.headers, "c=1", self.certificate, self.verified)
 
     def session(self, subscription: Subscription) -> Session:
         return Talk(self, subscription)
@@ -628,6 +655,25 @@ def test_connect_and_add_refuse_what_the_venue_has_not(venue: Venue, feed: Feed)
     with pytest.raises(Unsupported, match="fake has no 'bars'"):
         feed.add(bars=["A"], trades=["B"])
     assert feed.wanted == Subscription.of(trades=["A"])
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"capacity": 0}, "capacity must be 1 or more, not 0"),
+        ({"timeout": -1.0}, "timeout must be more than 0 seconds, not -1.0"),
+        ({"timeout": float("nan")}, "timeout must be more than 0 seconds, not nan"),
+    ],
+)
+def test_options_of_nothing_are_refused(venue: Venue, options: dict[str, Any], error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        connect(venue, trades=["A"], **options)
+
+
+@pytest.mark.parametrize("provider", [Venue, "kraken", None])
+def test_what_is_no_provider_is_refused(provider: Any) -> None:
+    with pytest.raises(TypeError, match=r"connect\(\) takes a provider, as in connect\(Kraken\(\), …\)"):
+        connect(provider, trades=["A"])
 
 
 def test_changes_before_the_connection_are_in_its_first_request(venue: Venue, feed: Feed, got: Got) -> None:
@@ -1673,6 +1719,31 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("making a certificate takes the openssl command, which is not here")
     path.write_text(path.read_text() + path.with_suffix(".crt").read_text())
     return path
+
+
+def test_a_gateway_s_own_certificate_is_trusted_when_the_provider_names_it(
+    venue: Venue, tls: Door, certificate: Path, got: Got
+) -> None:
+    venue.url, venue.certificate = f"wss://127.0.0.1:{tls.port}/v1", str(certificate)
+    with connect(venue, trades=["A"]).subscribe(got):
+        peer = tls.peer()
+        upgrade(peer)
+        assert peer.hears_text() == "want trades:A"
+
+
+def test_whoever_answers_is_trusted_when_the_provider_says_so(venue: Venue, tls: Door, got: Got) -> None:
+    venue.url, venue.verified = f"wss://127.0.0.1:{tls.port}/v1", False
+    with connect(venue, trades=["A"]).subscribe(got):
+        peer = tls.peer()
+        upgrade(peer)
+        assert peer.hears_text() == "want trades:A"
+
+
+def test_a_certificate_that_is_not_there_ends_the_attempt(venue: Venue, tls: Door, got: Got) -> None:
+    venue.url, venue.certificate = f"wss://127.0.0.1:{tls.port}/v1", "no/such.pem"
+    connect(venue, trades=["A"]).subscribe(got)
+    assert type(got.error()) is Rejected
+    assert str(got.error()).startswith("the certificate no/such.pem cannot be read: ")
 
 
 @pytest.fixture

@@ -307,11 +307,10 @@ def test_deltas_with_a_sequence_wait_for_the_snapshot() -> None:
     kernel = book_apply(pending=3, counters=counters).kernel()
     early = [delta(at, (99.0, float(at)), sequence=at) for at in (4, 5, 6, 7)]
     states = said(kernel, *early, snapshot(8, sequence=5))
-    assert [(state.status, state.sequence, state.bid_size) for state in states[1:]] == [
-        ("live", 5, 2.0),
-        ("live", 6, 6.0),
-        ("live", 7, 7.0),
-    ]
+    assert [(state.status, state.sequence, state.bid_size, state.ts_event) for state in states[1:]] == [
+        ("live", 7, 7.0, 6)
+    ], "one live state, when all are in: the ones before were never the venue's book of that moment"
+    assert states[-1].ts_recv == 8
     assert counters == {"before_snapshot": 1, "duplicate": 1}
 
 
@@ -330,7 +329,7 @@ def test_what_waited_may_itself_be_broken() -> None:
     kernel = book_apply(resync=asked.append).kernel()
     early = [delta(at, sequence=at) for at in (7, 9, 10)]
     states = said(kernel, *early, snapshot(11, sequence=6))
-    assert statuses(states) == ["syncing", "live", "live", "suspect"]
+    assert statuses(states) == ["syncing", "suspect"]
     assert states[-1].reason == "sequence 9 came after 7"
 
 
@@ -644,10 +643,107 @@ def test_those_that_waited_longest_are_seen_to_first() -> None:
 # -- options, marbles, laws
 
 
+# -- sequences that come in spans: Binance's two procedures
+
+
+def span(at: int, first: int, last: int, previous: int | None = None, **other: Any) -> OrderBookUpdate:
+    return delta(
+        at, (90.0 + last % 9, 1.0), sequence=last, first_sequence=first, previous_sequence=previous, **other
+    )
+
+
+def test_a_span_joins_on_where_it_covers_the_next_number() -> None:
+    counters = Counters()
+    kernel = book_apply(counters=counters).kernel()
+    early = [span(1, 90, 95), span(2, 96, 103), span(3, 104, 104)]
+    states = said(kernel, *early, snapshot(4, sequence=100), span(5, 105, 110))
+    assert [(state.status, state.sequence) for state in states] == [
+        ("syncing", None),
+        ("live", 104),
+        ("live", 110),
+    ]
+    assert counters == {"duplicate": 1}
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "status"), [(105, 107, "live"), (103, 105, "live"), (106, 107, "suspect")]
+)
+def test_a_span_that_leaves_a_hole_suspects_the_book(first: int, last: int, status: str) -> None:
+    kernel = book_apply().kernel()
+    states = said(kernel, snapshot(1, sequence=104), span(2, first, last))
+    assert states[-1].status == status
+    assert states[-1].reason == ("sequence 106 came after 104" if status == "suspect" else "")
+
+
+def test_a_snapshot_older_than_everything_that_waited_is_of_no_use() -> None:
+    asked: list[str] = []
+    kernel = book_apply(resync=asked.append).kernel()
+    states = said(kernel, span(1, 96, 103), snapshot(2, sequence=90), snapshot(3, sequence=103))
+    assert statuses(states) == ["syncing", "suspect", "live"]
+    assert asked == ["A"]
+
+
+def test_where_numbers_have_holes_each_update_names_the_one_before() -> None:
+    kernel = book_apply().kernel()
+    early = [span(1, 80, 95, 79), span(2, 97, 103, 95), span(3, 110, 120, 103)]
+    states = said(kernel, *early, snapshot(4, sequence=100), span(5, 130, 140, 120), span(6, 150, 151, 141))
+    assert [(state.status, state.sequence) for state in states] == [
+        ("syncing", None),
+        ("live", 120),
+        ("live", 140),
+        ("suspect", None),
+    ]
+    assert states[-1].reason == "sequence 150 came after 140"
+
+
+def test_the_first_update_after_a_snapshot_covers_its_number() -> None:
+    covers, follows = span(2, 100, 103, 99), span(2, 101, 103, 99)
+    assert statuses(said(book_apply().kernel(), snapshot(1, sequence=100), covers)) == ["live", "live"]
+    assert statuses(said(book_apply().kernel(), snapshot(1, sequence=100), follows)) == ["live", "suspect"]
+
+
+def test_a_live_book_takes_no_older_snapshot() -> None:
+    counters = Counters()
+    kernel = book_apply(counters=counters).kernel()
+    states = said(kernel, snapshot(1, sequence=7), snapshot(2, sequence=6), snapshot(3, sequence=7))
+    assert [(state.status, state.ts_recv) for state in states] == [("live", 1), ("live", 3)]
+    assert counters == {"old_snapshot": 1}
+
+
+# -- books of several exchanges from one venue
+
+
+def test_the_books_of_two_exchanges_are_two_books() -> None:
+    kernel = book_apply().kernel()
+    one, other = snapshot(1, exchange="1"), snapshot(2, exchange="2", bids=((50.0, 1.0),))
+    states = said(kernel, one, other, delta(3, (99.5, 1.0), exchange="1"))
+    assert [(state.exchange, state.bid) for state in states] == [("1", 99.0), ("2", 50.0), ("1", 99.5)]
+    restored = book_apply().kernel()
+    restored.restore(kernel.state())
+    (state,) = said(restored, delta(4, (99.0, 0.0), exchange="1"))
+    assert (state.exchange, state.bid) == ("1", 99.5)
+    assert repr(state).startswith("<BookState v 1 A live 99.5")
+
+
+def test_a_symbol_refused_is_refused_on_every_exchange() -> None:
+    kernel = book_apply().kernel()
+    said(kernel, snapshot(1, exchange="1"), snapshot(2, exchange="2"))
+    states = said(kernel, Status("rejected", 3, "no", "A", "books", venue="v"))
+    assert [(state.exchange, state.status) for state in states] == [("1", "failed"), ("2", "failed")]
+
+
+@pytest.mark.parametrize("option", [{"emit": "all"}, {"verify": "sometimes"}])
+def test_a_word_that_is_no_option_is_refused(option: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="is '"):
+        book_apply(**option)
+
+
 @pytest.mark.parametrize("option", ["depth", "resyncs", "pending"])
 def test_options_begin_at_one(option: str) -> None:
-    with pytest.raises(ValueError, match=f"{option} must be 1 or more"):
+    with pytest.raises(ValueError, match=f"{option} must be a whole number, 1 or more"):
         book_apply(**{option: 0})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=f"{option} must be a whole number"):
+        book_apply(**{option: 2.5})  # type: ignore[arg-type]
 
 
 def test_marbles_under_the_stock_test_scheduler() -> None:
@@ -865,7 +961,9 @@ def test_of_too_many_waiting_deltas_the_oldest_goes() -> None:
     kernel = book_apply(pending=2, counters=counters).kernel()
     said(kernel, *(delta(at, (90.0 + at, 1.0), sequence=at) for at in (5, 6, 7)))
     assert counters["before_snapshot"] == 1
-    assert [state.sequence for state in said(kernel, snapshot(9, sequence=5))] == [5, 6, 7]
+    assert [state.bids for state in said(kernel, snapshot(9, sequence=5))] == [
+        ((99.0, 2.0), (98.0, 5.0), (97.0, 1.0), (96.0, 1.0))
+    ], "the sixth and the seventh waited, the fifth gave way"
 
 
 def test_a_thousand_deltas_wait_unless_told_otherwise() -> None:

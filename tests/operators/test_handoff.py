@@ -18,7 +18,7 @@ from reactivex.testing import ReactiveTest, TestScheduler
 from rtflow.book import OrderBook
 from rtflow.counters import Counters
 from rtflow.errors import Overflow
-from rtflow.events import Bar, Gap, LateTrade, Lost, Quote, Status, Trade
+from rtflow.events import Bar, Gap, LateTrade, Lost, Quote, ReferencePrice, Status, Ticker, Trade
 from rtflow.operators._handoff import handoff
 from rtflow.scheduler import Line, NanoScheduler
 
@@ -516,6 +516,24 @@ def test_book_states_conflate() -> None:
     states = [book.view("A", ts, ts, venue="v") for ts in range(3)]
     got, _ = through([*states], overflow="conflate")
     assert [item.ts_recv for item in got[:-1]] == [2]
+
+
+def test_books_of_two_exchanges_do_not_take_each_others_place() -> None:
+    book = OrderBook.of(bids=[(1.0, 1.0)])
+    one, two, newer = (
+        book.view("A", ts, ts, venue="v", exchange=name) for ts, name in ((1, "1"), (2, "2"), (3, "1"))
+    )
+    got, _ = through([one, two, newer], overflow="conflate")
+    assert got == [newer, two, "|"]
+
+
+def test_tickers_and_reference_prices_conflate_by_symbol_and_source() -> None:
+    tickers = [Ticker("A", ts, ts, last=float(ts)) for ts in (1, 2)]
+    mark, index = ReferencePrice("A", 1, 1, 1.0, "mark"), ReferencePrice("A", 2, 2, 1.0, "index")
+    prices = [mark, index, ReferencePrice("A", 3, 3, 1.0, "mark")]
+    got, counters = through([*tickers, *prices], overflow="conflate")
+    assert got == [tickers[1], prices[2], prices[1], "|"]
+    assert balance(counters)[2] == 2
 
 
 def test_a_forming_bar_conflates_and_a_final_one_does_not() -> None:

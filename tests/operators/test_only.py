@@ -39,6 +39,12 @@ def test_no_type_is_refused() -> None:
         nothing()
 
 
+@pytest.mark.parametrize("wrong", ["Trade", TRADE, Trade | Quote])
+def test_what_is_no_type_is_refused(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"only\(\) wants types, as in only\(Trade\), not "):
+        only(wrong)
+
+
 def test_marble_under_the_stock_scheduler() -> None:
     scheduler = TestScheduler()
     source = scheduler.create_hot_observable(

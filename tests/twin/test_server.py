@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -192,6 +194,19 @@ def test_upgrades_are_refused_for_a_while() -> None:
         with connect(twin.url) as client:
             assert "status" in recv(client)
         assert twin.accepted == 1
+
+
+def test_a_plain_get_is_answered_with_a_page_or_with_none() -> None:
+    with kraken() as twin:
+        with pytest.raises(urllib.error.HTTPError) as missing:
+            urllib.request.urlopen(f"{twin.rest_url}/0/public/Depth", timeout=WAIT)
+        assert (missing.value.code, missing.value.read()) == (404, b"not found")
+        missing.value.close()
+        twin.refuse(WAIT, status=503)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{twin.rest_url}/0/public/Depth", timeout=WAIT)
+        assert (refused.value.code, refused.value.headers["Content-Type"]) == (503, "text/plain")
+        refused.value.close()
 
 
 def test_one_frame_is_malformed_on_request() -> None:
