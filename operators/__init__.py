@@ -3,6 +3,8 @@
 from rtflow.operators._book_apply import book_apply
 from rtflow.operators._broadcast import broadcast
 from rtflow.operators._by_symbol import by_symbol
+from rtflow.operators._dedupe import dedupe
+from rtflow.operators._detect_gaps import detect_gaps
 from rtflow.operators._handoff import handoff
 from rtflow.operators._normalize import normalize
 from rtflow.operators._only import only
@@ -13,6 +15,8 @@ __all__ = [
     "book_apply",
     "broadcast",
     "by_symbol",
+    "dedupe",
+    "detect_gaps",
     "handoff",
     "normalize",
     "only",

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from rtflow.book import CHECKSUMS, BookState, BookStatus, OrderBook
+from rtflow.book import CHECKSUMS, BookState, BookStatus, OrderBook, joins_on
 from rtflow.counters import Counters
 from rtflow.errors import Unsupported
 from rtflow.events import Event, Gap, Lost, OrderBookUpdate, Status
@@ -289,7 +289,7 @@ class _Books(Kernel[Event, BookState]):
             if last is not None and sequence <= last:
                 self._counters.add("duplicate")
                 return ()
-            if last is not None and not _joins(update, sequence, last):
+            if last is not None and not joins_on(update, last):
                 first = sequence if update.first_sequence is None else update.first_sequence
                 self._counters.add("sequence")
                 return self._suspect(followed, update.ts_recv, f"sequence {first} came after {last}")
@@ -314,7 +314,7 @@ class _Books(Kernel[Event, BookState]):
 
     def _heed(self, event: Event) -> _Said:
         match event:
-            case Gap():
+            case Gap(kind="" | "books"):
                 for followed in self._concerned(event.venue, event.symbols):
                     yield from self._hole(followed, event)
             case Lost(kind="" | "OrderBookUpdate"):  # of frames that were lost, a Gap says so, too
@@ -491,19 +491,6 @@ class _Books(Kernel[Event, BookState]):
 
 
 _HEEDED = frozenset((Gap, Lost, Status))
-
-
-def _joins(update: OrderBookUpdate, sequence: int, last: int) -> bool:
-    """Whether a delta that ends with ``sequence`` goes on where a book ended with ``last``, which is lower.
-
-    Binance's rules: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (a delta
-    covers the next number) and https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams/How-to-manage-a-local-order-book-correctly
-    (each names the one before; only the first after a snapshot covers the snapshot's number instead).
-    """
-    first = sequence if update.first_sequence is None else update.first_sequence
-    if update.previous_sequence is None:
-        return first <= last + 1
-    return update.previous_sequence == last or first <= last
 
 
 def _older(sequence: int | None, known: int | None) -> bool:

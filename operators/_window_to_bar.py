@@ -341,6 +341,8 @@ class _Bars(Kernel[Event, Bar | LateTrade]):
     def _hear(self, item: Event) -> None:
         """What is said about the line."""
         if isinstance(item, Gap):
+            if item.kind not in ("", "trades"):
+                return
             venue = self._venues.get(item.venue) or self._meet(item.venue, item.ts_recv)
             venue.remember(item)
             self._forget_holes(venue)

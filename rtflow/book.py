@@ -491,6 +491,27 @@ class BookState(_Questions, msgspec.Struct, frozen=True, eq=False, weakref=True)
         return tuple(getattr(self, name) for name in self.__struct_fields__[:-1])
 
 
+def joins_on(update: OrderBookUpdate, last: int) -> bool:
+    """Whether a numbered update goes on where a book ended with number ``last``; one without a number does.
+
+    One number an update: the next one. A span, as Binance's spot market sends: it covers the next one,
+    https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams. Where each names the one
+    before, as on Binance's futures, it names ``last``; only the first after a snapshot covers ``last``
+    instead,
+    https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams/How-to-manage-a-local-order-book-correctly.
+
+    >>> spans = [OrderBookUpdate("A", 1, 1, (), (), sequence=9, first_sequence=first) for first in (5, 6, 7)]
+    >>> [joins_on(span, 5) for span in spans]
+    [True, True, False]
+    """
+    if update.sequence is None:
+        return True
+    first = update.sequence if update.first_sequence is None else update.first_sequence
+    if update.previous_sequence is None:
+        return first <= last + 1
+    return update.previous_sequence == last or first <= last
+
+
 ChecksumRule: TypeAlias = Callable[[OrderBook], int]
 """What a venue's checksum of a book must be."""
 

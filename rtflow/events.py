@@ -381,6 +381,7 @@ class Gap(_Event, frozen=True, gc=False):
     reason: str = ""
     venue: str = ""
     symbols: tuple[str, ...] = ()  # empty: all of them
+    kind: str = ""  # trades, books, …; "" for all of them
 
 
 State: TypeAlias = Literal[

@@ -69,6 +69,8 @@ EXPECTED = {
 } - {"Alpaca", "Kraken"}  # venues are asked for by name: from rtflow.providers import Kraken
 
 OPERATORS = {
+    "dedupe",
+    "detect_gaps",
     "book_apply",
     "broadcast",
     "by_symbol",
