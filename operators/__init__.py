@@ -9,6 +9,7 @@ from rtflow.operators._handoff import handoff
 from rtflow.operators._normalize import normalize
 from rtflow.operators._only import only
 from rtflow.operators._retry_with_backoff import retry_with_backoff
+from rtflow.operators._watchdog import watchdog
 from rtflow.operators._window_to_bar import window_to_bar
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "normalize",
     "only",
     "retry_with_backoff",
+    "watchdog",
     "window_to_bar",
 ]

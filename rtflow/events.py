@@ -433,6 +433,7 @@ class Stale(_Event, frozen=True, gc=False):
     symbol: str = ""  # "" when the whole stream is silent
     tier: Literal["transport", "stream", "symbol"] = "stream"
     action: Literal["", "resync", "reconnect"] = ""
+    venue: str = ""
 
 
 class LateTrade(_Event, frozen=True, gc=False):

@@ -65,6 +65,7 @@ def connect(
     line: Line | None = None,
     capacity: int = 65_536,
     timeout: float = 10.0,
+    keepalive: float | None = 20.0,
     ssl_context: ssl.SSLContext | None = None,
     proxy: str | None = None,
     open_socket: OpenSocket | None = None,
@@ -76,6 +77,8 @@ def connect(
 
     ``clock`` (ns) stamps the frames; where a ``line`` is given to share with other feeds, its clock does. At
     most ``capacity`` frames wait for the line. Opening, upgrade included, takes at most ``timeout`` seconds.
+    After ``keepalive`` seconds without a byte we ping; without a byte for twice that behind the ping the line
+    is dead, which is Disconnected (None: never ask).
     ``ssl_context`` replaces the default one, which verifies; ``proxy`` is ``http://[user:password@]host:port``
     and replaces what the environment says. ``open_socket`` replaces all of that, and ``get_document`` what
     gets the documents that a session asks for.
@@ -87,8 +90,9 @@ def connect(
         raise TypeError(f"connect() takes a provider, as in connect(Kraken(), …), not {provider!r}")
     if capacity < 1:
         raise ValueError(f"capacity must be 1 or more, not {capacity}")
-    if not timeout > 0:
-        raise ValueError(f"timeout must be more than 0 seconds, not {timeout}")
+    for name, seconds in ("timeout", timeout), ("keepalive", keepalive):
+        if seconds is not None and not seconds > 0:
+            raise ValueError(f"{name} must be more than 0 seconds, not {seconds}")
     wanted = Subscription.of(trades=trades, quotes=quotes, books=books, bars=bars, **kinds)
     provider.request(wanted)  # says so if the venue cannot serve it
     proxied = _proxy_options(proxy)
@@ -98,6 +102,7 @@ def connect(
         line=line or Line(clock=clock),
         capacity=capacity,
         timeout=timeout,
+        keepalive=keepalive,
         open_socket=open_socket or partial(_open, ssl_context=ssl_context, proxy=proxied),
         get_document=get_document or partial(_get, ssl_context=ssl_context, proxy=proxy),
         counters=Counters() if counters is None else counters,
@@ -130,6 +135,7 @@ class Feed(Observable[Frame]):
         line: Line,
         capacity: int,
         timeout: float,
+        keepalive: float | None,
         open_socket: OpenSocket,
         get_document: GetDocument,
         counters: Counters,
@@ -140,6 +146,7 @@ class Feed(Observable[Frame]):
         self.counters = counters
         self._capacity = capacity
         self._timeout = timeout
+        self._keepalive = keepalive
         self._open_socket = open_socket
         self._get_document = get_document
         self._guard = threading.Lock()
@@ -245,6 +252,8 @@ class _Connection(abc.DisposableBase):
         self._socket: Socket | None = None
         self._splitter = Splitter()
         self._outgoing = bytearray()
+        self._heard = 0.0  # time.monotonic() of the last byte
+        self._pinged: float | None = None  # and of our ping since then
         self._more = False  # TLS holds bytes that the selector does not see
         self._read_wants_write = False  # TLS must write before it can read on
         self._close_code = 1006
@@ -346,6 +355,7 @@ class _Connection(abc.DisposableBase):
         opened = Frame(FrameKind.OPEN, _address(request.url).encode(), stamp, self._epoch)
         self._inlet.put([opened], even_if_full=True)
         self._connected = True
+        self._heard = time.monotonic()
         self._session.started(stamp)
         self._say(self._session.opened())
 
@@ -358,8 +368,10 @@ class _Connection(abc.DisposableBase):
             self._flush()
             if self._wait(self._patience()) or self._more:
                 self._read()
+            else:
+                self._ask_for_life()
 
-    def _wait(self, seconds: float | None) -> bool:
+    def _wait(self, seconds: float) -> bool:
         """Until there is something to do; True if it is on the socket."""
         ready = False
         for key, _ in self._selector.select(seconds):
@@ -369,15 +381,30 @@ class _Connection(abc.DisposableBase):
                 ready = True
         return ready
 
-    def _patience(self) -> float | None:
+    def _patience(self) -> float:
         """How many seconds we may sleep if nothing comes."""
         if self._more:
             return 0.0
         due = self._session.due()
-        if due is None:
-            return _LOSS_AGAIN if self._lost else None
-        seconds = min(max(0.0, (due - self._feed.line.now_ns) / SECOND), _LONGEST_SLEEP)
-        return min(seconds, _LOSS_AGAIN) if self._lost else seconds
+        waits = [_LONGEST_SLEEP if due is None else max(0.0, (due - self._feed.line.now_ns) / SECOND)]
+        if self._lost:
+            waits.append(_LOSS_AGAIN)
+        if (patience := self._feed._keepalive) is not None:
+            silent_by = self._heard + patience if self._pinged is None else self._pinged + 2 * patience
+            waits.append(max(0.0, silent_by - time.monotonic()))
+        return min(waits)
+
+    def _ask_for_life(self) -> None:
+        """There is nothing to read: since when?"""
+        patience, now = self._feed._keepalive, time.monotonic()
+        if patience is None:
+            return
+        if self._pinged is None:
+            if now >= self._heard + patience:
+                self._pinged = now
+                self._send(Opcode.PING, b"")
+        elif now >= self._pinged + 2 * patience:
+            raise Disconnected(f"the line is dead: silent for {now - self._heard:.3g} s, though we pinged")
 
     def _obey(self) -> None:
         """Do what other threads asked for."""
@@ -443,6 +470,7 @@ class _Connection(abc.DisposableBase):
 
     def _take(self, chunk: bytes) -> None:
         """Stamp, split, answer, hand over."""
+        self._heard, self._pinged = time.monotonic(), None
         stamp = self._inlet.stamp()
         frames: list[Frame] = []
         try:

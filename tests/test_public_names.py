@@ -71,6 +71,7 @@ EXPECTED = {
 OPERATORS = {
     "dedupe",
     "detect_gaps",
+    "watchdog",
     "book_apply",
     "broadcast",
     "by_symbol",

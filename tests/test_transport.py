@@ -662,6 +662,7 @@ def test_connect_and_add_refuse_what_the_venue_has_not(venue: Venue, feed: Feed)
     [
         ({"capacity": 0}, "capacity must be 1 or more, not 0"),
         ({"timeout": -1.0}, "timeout must be more than 0 seconds, not -1.0"),
+        ({"keepalive": 0.0}, "keepalive must be more than 0 seconds, not 0.0"),
         ({"timeout": float("nan")}, "timeout must be more than 0 seconds, not nan"),
     ],
 )
@@ -1160,6 +1161,44 @@ def test_open_and_close_get_in_where_nothing_else_does(venue: Venue) -> None:
     peer.close()
     got.error()
     assert got.kinds == ["open", "status", "close"]
+
+
+def test_a_silent_line_is_pinged_and_an_answer_keeps_it(venue: Venue, got: Got) -> None:
+    with connect(venue, trades=["A"], open_socket=venue.open, keepalive=0.02).subscribe(got):
+        peer = venue.peer()
+        for _ in range(5):
+            assert peer.hears() == (Opcode.PING, b"")
+            peer.raw(Opcode.PONG)
+        peer.send("x")
+        got.wait("x")
+        assert peer.hears() == (Opcode.PING, b"")
+
+
+def test_a_line_that_answers_no_ping_is_dead(venue: Venue, got: Got) -> None:
+    connect(venue, trades=["A"], open_socket=venue.open, keepalive=0.02).subscribe(got)
+    peer = venue.peer()
+    assert peer.hears() == (Opcode.PING, b"")
+    error = got.error()
+    assert type(error) is Disconnected
+    assert str(error).startswith("the line is dead: silent for 0.0")
+    assert peer.hears_the_end() == 1000
+
+
+def test_anything_at_all_is_a_sign_of_life(venue: Venue, got: Got) -> None:
+    with connect(venue, trades=["A"], open_socket=venue.open, keepalive=0.05).subscribe(got):
+        peer = venue.peer()
+        assert peer.hears() == (Opcode.PING, b"")
+        peer.sock.sendall(b"\x81\x05he")  # the beginning of a frame, and no pong
+        assert peer.hears() == (Opcode.PING, b""), "asked again, not given up"
+        peer.sock.sendall(b"llo")
+        got.wait("hello")
+
+
+def test_a_line_that_need_not_answer_is_never_asked(venue: Venue, got: Got) -> None:
+    with connect(venue, trades=["A"], open_socket=venue.open, keepalive=None).subscribe(got):
+        peer = venue.peer()
+        peer.send("!say done")
+        assert peer.hears_text() == "done"
 
 
 def test_a_beat_comes_in_time_even_while_a_loss_waits(venue: Venue, clock: Clock) -> None:
