@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from random import Random
+from typing import Literal, NamedTuple
 
 import msgspec
 from reactivex import Observable, abc
@@ -25,6 +26,7 @@ def retry_with_backoff(
     base: Duration = 1.0,
     cap: Duration = 60.0,
     retries: int | None = 10,
+    park: bool = False,
     jitter: Jitter = "full",
     stable_for: Duration = 30.0,
     on: type[Exception] | tuple[type[Exception], ...] = FeedError,
@@ -47,6 +49,8 @@ def retry_with_backoff(
     - ``retries`` is how many failures in a row are forgiven, None for any number; the next one's error is the
       stream's. The row ends, and the waits start over, when a connection has delivered market data for
       ``stable_for`` (``error.delivered_for``): a server that accepts and drops is not hammered.
+    - ``park=True`` does not give up when they are spent: it keeps trying, with exactly ``cap`` between two
+      attempts, and says ``state="parked"`` instead of ``"retrying"``.
     - A close that the other side announced (``Disconnected.announced``) is answered at once: its ``wait`` is
       0, its ``attempt`` 0, it counts neither as a failure nor as a wait. That courtesy is shown once; a
       server that keeps announcing closes is waited for like any other until a connection was stable again.
@@ -79,6 +83,7 @@ def retry_with_backoff(
         nanoseconds(base) / SECOND,
         nanoseconds(cap) / SECOND,
         retries,
+        park,
         jitter,
         nanoseconds(stable_for) / SECOND,
         on if isinstance(on, tuple) else (on,),
@@ -105,6 +110,7 @@ class _Policy(msgspec.Struct, frozen=True):
     base: float
     cap: float
     retries: int | None
+    park: bool
     jitter: Jitter
     stable_for: float
     on: tuple[type[Exception], ...]
@@ -112,6 +118,14 @@ class _Policy(msgspec.Struct, frozen=True):
 
     def waits(self, random: Random) -> Iterator[float]:
         return backoff(self.base, self.cap, self.jitter, random)
+
+
+class _Attempt(NamedTuple):
+    """One more connection, and the seconds to wait before it."""
+
+    state: Literal["retrying", "parked"]
+    number: int
+    wait: float
 
 
 class _Retry:
@@ -165,19 +179,18 @@ class _Retry:
         if attempt is None:
             self._observer.on_error(error)
             return
-        _, wait = attempt
         self._connection.disposable = Disposable()  # the old one ends before the new one begins
         scheduler = self._waits_on()
         try:
-            self._observer.on_next(self._announcement(scheduler, error, *attempt))
+            self._observer.on_next(self._announcement(scheduler, error, attempt))
         except Exception as raised:  # noqa: BLE001 - the subscriber's own; the source that called us is over
             self._observer.on_error(raised)
             return
-        due = stamp_of(scheduler) + nanoseconds(wait)
+        due = stamp_of(scheduler) + nanoseconds(attempt.wait)
         self._timer.disposable = wait_until(scheduler, due, self._connect)
 
-    def _next_attempt(self, error: Exception) -> tuple[int, float] | None:
-        """Its number and the seconds to wait before it; None when there is to be none."""
+    def _next_attempt(self, error: Exception) -> _Attempt | None:
+        """What comes next; None when the error is the stream's."""
         policy = self._policy
         if isinstance(error, Rejected) or not isinstance(error, policy.on):
             return None
@@ -185,26 +198,27 @@ class _Retry:
             self._failures = 0
             self._waits = policy.waits(self._random)
             self._courtesy = True
-        if policy.retries is not None and self._failures >= policy.retries:
+        spent = policy.retries is not None and self._failures >= policy.retries
+        if spent and not policy.park:
             return None
         if self._courtesy and isinstance(error, Disconnected) and error.announced:
             self._courtesy = False
-            return 0, 0.0
+            return _Attempt("retrying", 0, 0.0)
         self._failures += 1
-        wait = next(self._waits)
-        return self._failures, max(wait, error.retry_after) if isinstance(error, Throttled) else wait
+        wait = policy.cap if spent else next(self._waits)
+        if isinstance(error, Throttled):
+            wait = max(wait, error.retry_after)
+        return _Attempt("parked" if spent else "retrying", self._failures, wait)
 
     def _waits_on(self) -> abc.SchedulerBase:
         return waiting_scheduler(self._scheduler) or TimeoutScheduler.singleton()
 
-    def _announcement(
-        self, scheduler: abc.SchedulerBase, error: Exception, attempt: int, wait: float
-    ) -> Frame:
+    def _announcement(self, scheduler: abc.SchedulerBase, error: Exception, attempt: _Attempt) -> Frame:
         now, epoch = stamp_of(scheduler), 0
         if self._last is not None:
             now, epoch = max(now, self._last.ts_recv), self._last.epoch
         text = str(error) or type(error).__name__
-        status = Status("retrying", now, text, epoch=epoch, attempt=attempt, wait=wait)
+        status = Status(attempt.state, now, text, epoch=epoch, attempt=attempt.number, wait=attempt.wait)
         return Frame(FrameKind.STATUS, msgspec.json.encode(status), now, epoch)
 
 

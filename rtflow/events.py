@@ -395,6 +395,7 @@ State: TypeAlias = Literal[
     "heartbeat",
     "closed",
     "retrying",  # attempt and wait are set
+    "parked",  # the retries are spent, and we keep trying at the longest wait
     "unfetched",  # a document that the session asked for by HTTP did not come; text says which and why
 ]
 

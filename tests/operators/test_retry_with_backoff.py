@@ -78,7 +78,8 @@ class Watched:
     def on_next(self, frame: Frame) -> None:
         if frame.kind is FrameKind.STATUS:
             status = msgspec.json.decode(frame.payload, type=Status)
-            assert (status.state, status.ts_recv, status.epoch) == ("retrying", frame.ts_recv, frame.epoch)
+            assert status.state in ("retrying", "parked")
+            assert (status.ts_recv, status.epoch) == (frame.ts_recv, frame.epoch)
             self.statuses.append(status)
             self.attempts.append((self.scheduler.now_ns, status.attempt, status.wait))
         else:
@@ -248,6 +249,29 @@ def test_retries_counts_failures_in_a_row() -> None:
 
 def test_retries_none_is_for_ever() -> None:
     assert waits_of(*[lost() for _ in range(50)], retries=None) == EXACT + [60] * 40
+
+
+def test_parked_it_keeps_trying_at_the_cap_and_says_so() -> None:
+    scheduler = NanoScheduler()
+    source = Source(
+        *[lost() for _ in range(5)], Throttled("slow", retry_after=90.0), lost(31), lost(), Rejected("no")
+    )
+    parking = retry_with_backoff(retries=2, park=True, cap=9, seed=1)
+    watched = Watched(source.observable().pipe(parking), scheduler)
+    scheduler.run()
+    said = [(status.state, status.attempt, status.wait) for status in watched.statuses]
+    assert [(state, attempt) for state, attempt, _ in said] == [
+        ("retrying", 1),
+        ("retrying", 2),
+        ("parked", 3),
+        ("parked", 4),
+        ("parked", 5),
+        ("parked", 6),
+        ("retrying", 1),
+        ("retrying", 2),
+    ]
+    assert [wait for state, _, wait in said if state == "parked"] == [9.0, 9.0, 9.0, 90.0], "no jitter here"
+    assert str(watched.errors) == "[Rejected('no')]"
 
 
 def test_retries_zero_is_never() -> None:
