@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 
 from rtflow.events import Frame, FrameKind, Status
+from rtflow.scheduler import report
 
 _T = TypeVar("_T")
 
@@ -35,7 +35,7 @@ def broadcast() -> Callable[[Observable[_T]], Observable[_T]]:  # an alias of it
 
     A subscriber that raises hurts itself only. The exception goes to its own ``on_error`` and it is
     removed; the others get every item and the source notices nothing. If that ``on_error`` raises too, as
-    it does for a subscriber that has none, ``threading.excepthook`` reports it.
+    it does for a subscriber that has none, :func:`rtflow.scheduler.report` tells of it.
 
     Subscribers may come and go at any time and from any thread, also inside ``on_next``: who leaves gets
     nothing more, who comes gets the next item on. Passing on an item takes no lock.
@@ -202,5 +202,5 @@ def _tell(say: Callable[[], None]) -> None:
     """What an ``on_error`` or ``on_completed`` raises has nowhere to go: report it, and go on."""
     try:
         say()
-    except Exception:  # noqa: BLE001 - reported
-        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+    except Exception as error:  # noqa: BLE001 - reported
+        report(error)

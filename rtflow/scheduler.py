@@ -11,7 +11,6 @@ has a running loop; a kernel's timers go there when the subscriber named no sche
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import deque
@@ -251,6 +250,7 @@ class Line(NanoTimers):
         self._alive = False
         self._working = False  # on something taken from the inlets or timers, outside the lock
         self._turn = 0  # how many times it has come back for more
+        self.unhandled: Exception | None = None  # the last one reported here
 
     @property
     def now_ns(self) -> int:
@@ -274,8 +274,8 @@ class Line(NanoTimers):
     ) -> Inlet[_T]:
         """A way in for one reader: ``deliver`` is called on the line with each item, in order.
 
-        What ``deliver`` raises goes to ``failed``, without one to ``threading.excepthook``; the next item
-        comes either way. At most ``capacity`` items wait; what does not fit is refused by :meth:`Inlet.put`.
+        What ``deliver`` raises goes to ``failed``, without one to :func:`report`; the next item comes either
+        way. At most ``capacity`` items wait; what does not fit is refused by :meth:`Inlet.put`.
         """
         inlet = Inlet(self, deliver, failed or _raise, capacity)
         with self._changed:
@@ -287,7 +287,18 @@ class Line(NanoTimers):
         """Wait for the thread to end, up to ``timeout`` seconds if given; True when none is left.
 
         From the line's own thread there is nothing to wait for: it ends after the current item.
+
+        Raises the last exception on the line that nobody handled, once the thread has ended: the error of a
+        feed, say, whose subscribers have no ``on_error``. So a script that joins does not end as if all were
+        well.
         """
+        ended = self._wait_for_the_end(timeout)
+        if ended and self.unhandled is not None:
+            unhandled, self.unhandled = self.unhandled, None
+            raise unhandled.with_traceback(None)  # the way it took was told when it was reported
+        return ended
+
+    def _wait_for_the_end(self, timeout: float | None) -> bool:
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return True
@@ -325,8 +336,8 @@ class Line(NanoTimers):
     def _do(self, action: Callable[[], object]) -> None:
         try:
             action()
-        except Exception:  # noqa: BLE001 - whoever scheduled it is not on this stack: report, and live on
-            threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+        except Exception as error:  # noqa: BLE001 - whoever scheduled it is not on this stack
+            report(error)
 
     def _next(self) -> Callable[[], object] | None:
         """What to do next, waiting for it; None when there is nothing left to wait for."""
@@ -464,11 +475,26 @@ class Inlet(Generic[_T]):
             turn = line._turn
             let_go = line._changed.wait_for(lambda: not line._working or line._turn != turn, timeout)
             ends = not line._inlets and not line._timers
-        return line.join(timeout) if let_go and ends else let_go
+        return line._wait_for_the_end(timeout) if let_go and ends else let_go
 
 
 _Batch: TypeAlias = tuple[int, int, Sequence[_T], Callable[[], object] | None]
 """When it was read, in what order it was put, what it is, and what follows it."""
+
+
+def report(error: Exception) -> None:
+    """What nobody is left to handle: told to ``threading.excepthook``, and to whoever joins the running line.
+
+    Of one exception that comes several times in a row, as to each subscriber of a broadcast, once.
+    """
+    line = running_line()
+    if isinstance(line, Line):
+        if line.unhandled is error:
+            return
+        line.unhandled = error
+    threading.excepthook(
+        threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread()))
+    )
 
 
 def _raise(error: Exception) -> None:

@@ -17,7 +17,7 @@ from reactivex import abc
 from reactivex import operators as ops
 from reactivex.disposable import Disposable
 
-from rtflow.scheduler import Inlet, Line, NanoScheduler, NanoTimers, running, running_line
+from rtflow.scheduler import Inlet, Line, NanoScheduler, NanoTimers, report, running, running_line
 
 
 class FakeClock:
@@ -220,7 +220,7 @@ def line(clock: FakeClock) -> Iterator[Line]:
     yield line
     for inlet in list(line._inlets):
         inlet.close()
-    assert line.join(2.0), "the line's thread did not end"
+    assert line._wait_for_the_end(2.0), "the line's thread did not end"
 
 
 class Gate:
@@ -454,6 +454,40 @@ def test_an_exception_of_a_timer_is_reported_and_the_line_lives_on(
     put(inlet, clock, 1001, "after")
     after.wait()
     assert reported == [IndexError]
+
+
+def test_who_joins_is_told_of_the_last_exception_nobody_handled(
+    line: Line, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported = list[BaseException | None]()
+    monkeypatch.setattr(threading, "excepthook", lambda report: reported.append(report.exc_value))
+    errors = {name: ZeroDivisionError(name) for name in ("first", "last")}
+    done = Gate()
+
+    def deliver(name: str) -> None:
+        if name == "done":
+            done.open()
+            return
+        for _ in range(3):
+            report(errors[name])
+        raise errors[name]
+
+    inlet = line.inlet(deliver)
+    put(inlet, clock, 1001, "first", "last", "done")
+    done.wait()
+    inlet.close()
+    with pytest.raises(ZeroDivisionError, match="last"):
+        line.join(5.0)
+    assert reported == [*errors.values()], "one exception that several hear of is printed once"
+    assert line.join(5.0), "and it is raised once"
+
+
+def test_off_the_line_it_is_only_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported = list[BaseException | None]()
+    monkeypatch.setattr(threading, "excepthook", lambda report: reported.append(report.exc_value))
+    error = ZeroDivisionError()
+    report(error)
+    assert reported == [error]
 
 
 def test_an_exception_of_a_timer_in_the_middle_of_a_batch_loses_no_item(
