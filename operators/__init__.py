@@ -1,5 +1,6 @@
 """The operators, by ``from rtflow import operators as op``; they mix with reactivex's own in one pipe."""
 
+from rtflow.operators._backfill import backfill
 from rtflow.operators._book_apply import book_apply
 from rtflow.operators._broadcast import broadcast
 from rtflow.operators._by_symbol import by_symbol
@@ -13,6 +14,7 @@ from rtflow.operators._watchdog import watchdog
 from rtflow.operators._window_to_bar import window_to_bar
 
 __all__ = [
+    "backfill",
     "book_apply",
     "broadcast",
     "by_symbol",

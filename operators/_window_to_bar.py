@@ -101,8 +101,8 @@ def window_to_bar(
     ``Status`` that acknowledges its trades, or else at the first sign of its venue; the ``"open"`` of a
     connection is none, since who joins a ``broadcast`` late is told that too. ``partial="end"``: the source
     completed, or the symbol was unsubscribed, before the end. ``gap=True``: a ``Gap`` of the venue, open or
-    closed, or a ``Lost`` overlaps the stretch. Those two carry stamps of arrival, which the watermark's delay
-    (``ts_recv - ts_event``) at that moment makes event time.
+    closed, or a ``Lost`` overlaps the stretch; not a gap that ``op.backfill`` filled. Those two carry stamps
+    of arrival, which the watermark's delay (``ts_recv - ts_event``) at that moment makes event time.
 
     ``empty="flat"`` fills the stretches without a trade, from a symbol's first bar on for as long as it is
     subscribed: open, high, low and close are the last close, the volume is 0, ``synthetic=True``.
@@ -508,6 +508,8 @@ class _Venue:
                 first = min(first, hole.first)
                 self.holes.remove(hole)
                 break
+        if gap.filled is not None:
+            return  # what was missing follows: no hole is left
         # At ts_end itself all is seen again.
         last = _NEVER if gap.ts_end is None else max(first, gap.ts_end - delay - 1)
         self.holes.append(_Hole(gap.ts_start, first, last, gap.symbols))

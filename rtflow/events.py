@@ -382,6 +382,7 @@ class Gap(_Event, frozen=True, gc=False):
     venue: str = ""
     symbols: tuple[str, ...] = ()  # empty: all of them
     kind: str = ""  # trades, books, …; "" for all of them
+    filled: int | None = None  # the next so many events are what was missing, by op.backfill; None: not filled
 
 
 State: TypeAlias = Literal[

@@ -59,6 +59,7 @@ ONLY: dict[str, set[str]] = {
         "rtflow.scheduler",
         "rtflow.kernel",
         "rtflow.transport",
+        "rtflow.operators._backfill",
         "rtflow.operators._handoff",
         "rtflow.operators._broadcast",
         "rtflow.twin.server",

@@ -69,6 +69,7 @@ EXPECTED = {
 } - {"Alpaca", "Kraken"}  # venues are asked for by name: from rtflow.providers import Kraken
 
 OPERATORS = {
+    "backfill",
     "dedupe",
     "detect_gaps",
     "watchdog",
