@@ -8,16 +8,20 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
+from rtflow import comparison
 from rtflow import demo as demonstration
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 
 
 class Venue(StrEnum):
-    """The venues that have a twin."""
+    """The venues whose twins the demo can watch."""
 
     ALPACA = "alpaca"
+    BINANCE = "binance"
+    COINBASE = "coinbase"
     KRAKEN = "kraken"
 
 
@@ -41,3 +45,23 @@ def demo(
     console = Console(highlight=False)
     plain = plain or not sys.stdout.isatty()
     demonstration.run(venue.value, seconds=seconds, seed=seed, plain=plain, console=console)
+
+
+@app.command()
+def providers(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As README shows it.")] = False,
+) -> None:
+    """Compare the venues: what each speaks, offers, numbers, checks and limits."""
+    if markdown:
+        typer.echo(comparison.markdown(), nl=False)
+        return
+    console = Console(highlight=False)
+    for name, profile in comparison.profiles().items():
+        console.print(f"[bold]{name}[/]  {profile.title}", soft_wrap=True)
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        for column, cell in zip(comparison.COLUMNS, comparison.cells(profile), strict=True):
+            table.add_row(column, cell)
+        console.print(table)
+        console.print(f"  {profile.documents}\n", style="dim", soft_wrap=True)

@@ -18,11 +18,17 @@ from rtflow import time as stamps
 from rtflow.book import BookState
 from rtflow.events import Bar, Event, Gap, Lost, Malformed, Side, Status, Trade
 from rtflow.provider import Provider
-from rtflow.providers import Alpaca, Kraken
+from rtflow.providers import Alpaca, Binance, Coinbase, Kraken
 from rtflow.transport import Feed, connect
 from rtflow.twin import Twin
 
-SYMBOLS = ("BTC/USD", "ETH/USD")
+VENUES = {
+    "alpaca": ("BTC/USD", "ETH/USD"),
+    "binance": ("BTCUSDT", "ETHUSDT"),
+    "coinbase": ("BTC-USD", "ETH-USD"),
+    "kraken": ("BTC/USD", "ETH/USD"),
+}
+"""What is watched at each venue, as it spells it."""
 
 Item: TypeAlias = Event | BookState
 
@@ -33,9 +39,10 @@ def run(venue: str, *, seconds: float, seed: int, plain: bool, console: Console)
     ``plain`` prints a line per item, otherwise the terminal is redrawn ten times a second. Ctrl-C leaves
     early, with the same summary.
     """
-    with Twin(venue, seed=seed, symbols=SYMBOLS, lifetime=seconds + 30) as twin:
-        provider = _provider(venue, twin.url)
-        feed = connect(provider, trades=SYMBOLS, books=SYMBOLS)
+    symbols = VENUES[venue]
+    with Twin(venue, seed=seed, lifetime=seconds + 30) as twin:
+        provider = _provider(venue, twin)
+        feed = connect(provider, trades=symbols, books=symbols)
         view: _View = _Lines(console) if plain else _Screen(console, venue, feed)
         over = threading.Event()
 
@@ -71,10 +78,16 @@ def pipeline(feed: Feed, provider: Provider, *, seed: int) -> reactivex.Observab
     return reactivex.merge(said, broken, bars, books)
 
 
-def _provider(venue: str, url: str) -> Provider:
-    if venue == "kraken":
-        return Kraken(url=url)
-    return Alpaca("demo", "demo", feed="crypto/us", url=url)
+def _provider(venue: str, twin: Twin) -> Provider:
+    match venue:
+        case "kraken":
+            return Kraken(url=twin.url)
+        case "coinbase":
+            return Coinbase(url=twin.url)
+        case "binance":
+            return Binance(url=twin.url, rest_url=twin.rest_url)
+        case _:
+            return Alpaca("demo", "demo", feed="crypto/us", url=twin.url_of("/v1beta3/crypto/us"))
 
 
 class _Tally:

@@ -180,7 +180,7 @@ class Session(Protocol):
         return
 
     def denied(self, status: int, text: str) -> RtflowError:
-        """What an HTTP answer other than 101 to the upgrade means."""
+        """What an HTTP answer other than 101 to the upgrade means; ``text`` is all that it says of why."""
         return denied(status, text)
 
     def closed(self, code: int, reason: str) -> RtflowError:

@@ -834,7 +834,8 @@ def _explained(error: Exception, request: Request, timeout: float, session: Sess
     host = urlsplit(request.url).netloc.rpartition("@")[2]
     if isinstance(error, websocket.WebSocketBadStatusException):
         body = (error.resp_body or b"").decode(errors="replace").strip()
-        text = ": ".join(part for part in (error.status_message or "", body[:_LONGEST_BODY]) if part)
+        said = (error.resp_headers or {}).get("x-error-message", "")  # where Angel One, for one, says why
+        text = ": ".join(part for part in (error.status_message or "", said, body[:_LONGEST_BODY]) if part)
         return session.denied(error.status_code, text)
     if isinstance(error, websocket.WebSocketProxyException):
         return Disconnected(f"the proxy on the way to {host} did not let us through: {error}")

@@ -10,8 +10,9 @@ import pytest
 from pytest_mock import MockerFixture
 from typer.testing import CliRunner
 
-from rtflow import cli, commands
+from rtflow import cli, commands, comparison, demo
 from rtflow.commands import app
+from rtflow.twin.dialects import DIALECTS
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich.console", "websockets.sync"])
@@ -72,4 +73,15 @@ def test_what_it_cannot_do_is_refused_with_a_usage_error(arguments: list[str]) -
 
 
 def test_every_venue_on_offer_has_a_twin() -> None:
-    assert [venue.value for venue in commands.Venue] == ["alpaca", "kraken"]
+    assert {venue.value for venue in commands.Venue} == set(demo.VENUES) <= set(DIALECTS)
+
+
+def test_the_providers_are_compared_for_people_and_for_the_readme() -> None:
+    shown = CliRunner().invoke(app, ["providers"], env={"COLUMNS": "100", "TERM": "dumb"}).output
+    table = CliRunner().invoke(app, ["providers", "--markdown"]).output
+    assert table == comparison.markdown()
+    for name, profile in comparison.profiles().items():
+        assert f"{name} " in shown
+        assert profile.documents in shown
+        assert f"[`{name}`]({profile.documents})" in table
+    assert len({line.count("|") for line in table.splitlines()}) == 1, "a row has as many cells as the next"

@@ -16,11 +16,13 @@ from rtflow import operators
 EXPECTED = {
     "Alpaca",
     "Bar",
+    "BestQuote",
     "BookState",
     "Counters",
     "DamagedTape",
     "Disconnected",
     "Event",
+    "Excluded",
     "Feed",
     "FeedError",
     "Frame",
@@ -51,6 +53,7 @@ EXPECTED = {
     "RtflowError",
     "SequenceBroken",
     "Side",
+    "SpreadStats",
     "Stale",
     "Status",
     "Subscription",
@@ -76,10 +79,13 @@ OPERATORS = {
     "book_apply",
     "broadcast",
     "by_symbol",
+    "consolidate",
     "handoff",
     "normalize",
     "only",
+    "quotes_from_book",
     "retry_with_backoff",
+    "spread_stats",
     "window_to_bar",
 }
 
@@ -124,7 +130,7 @@ def test_every_operator_draws_its_marble_and_shows_an_example(name: str) -> None
 
 @pytest.mark.parametrize("name", sorted(OPERATORS))
 def test_options_of_an_operator_are_keyword_only(name: str) -> None:
-    subject = {"every", "provider", "operator", "types"}  # what the operator is about may stand first
+    subject = {"every", "provider", "operator", "types", "fetch"}  # what the operator is about may stand first
     for parameter in inspect.signature(getattr(operators, name)).parameters.values():
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY or parameter.name in subject, parameter
 

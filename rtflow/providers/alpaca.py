@@ -9,24 +9,42 @@ The venue's rules, by number where they are obeyed below:
 4.  The venue's every frame is an array of maps; ``success``, ``error`` and ``subscription`` travel alone in
     theirs, data is batched and mixed. What we say is one map, never an array.
 5.  ``subscribe`` adds, ``unsubscribe`` takes away, the answer lists everything that is now subscribed.
-    Requests have no numbers, so one is in flight at a time.
+    Requests have no numbers, so one is in flight at a time; the venue's own client sends no frame of more
+    than 32 KiB, so many symbols leave in several.
 6.  A refused request changes nothing, not even in part. Which errors are whose fault: see ``_error``.
 7.  Nothing is replayed after a reconnect, and nothing numbers the messages.
 8.  Stamps have up to nine decimals: RFC 3339 text, or MessagePack's timestamp extension.
+9.  A plan may bound trades and quotes: each counts, per symbol. Bars, books and the rest are not counted.
+    https://docs.alpaca.markets/docs/about-market-data-api
 
 Stocks: https://docs.alpaca.markets/docs/real-time-stock-pricing-data
 
-9.  Corrections and cancels come unasked with the trades; a trade's id is unique per symbol, exchange and day.
-10. Quote sizes are in round lots. A price or a size of 0 is no quote.
-11. A bar carries the left edge of its stretch. An updated bar replaces the minute bar of the same edge; a
+10. Corrections and cancels come unasked with the trades; a trade's id is unique per symbol, exchange and day.
+11. Quote sizes are in round lots. A price or a size of 0 is no quote.
+12. A bar carries the left edge of its stretch. An updated bar replaces the minute bar of the same edge; a
     daily bar grows, and is sent again each minute.
+13. ``boats`` (Blue Ocean's system) and ``overnight`` (made of it) say the same messages, from 20:00 to 04:00
+    in New York before a trading day, and are silent otherwise. ``overnight`` is indicative: its quotes are
+    derived, its trades 15 minutes late and moved into the spread. https://docs.alpaca.markets/docs/245-trading
 
 Crypto: https://docs.alpaca.markets/docs/real-time-crypto-pricing-data
 
-12. ``tks`` is the taker's side. Sizes are coins.
-13. An order book comes whole (``r`` is true) after subscribing, and again whenever the venue likes; in
+14. ``tks`` is the taker's side. Sizes are coins.
+15. An order book comes whole (``r`` is true) after subscribing, and again whenever the venue likes; in
     between come absolute sizes, 0 removing the level. No gap can be seen, so a new subscription is the only
     resync.
+
+Options: https://docs.alpaca.markets/docs/real-time-option-data
+
+16. MessagePack only, trades and quotes only. Symbols are contracts (``AAPL240315C00172500``), sizes are of
+    contracts. A condition is one letter, not a list; a trade has no id.
+17. There is no ``*`` for the quotes of options, and a plan has at most 200 of them (``indicative``, which is
+    delayed and derived) or 1000 (``opra``). Trades are not counted.
+
+News: https://docs.alpaca.markets/docs/streaming-real-time-news
+
+18. An article names all its symbols, or none: coins without the slash. It is told once, however many of them
+    are subscribed; ``*`` is all articles. It may come again, put right, with a later ``updated_at``.
 """
 
 from __future__ import annotations
@@ -49,6 +67,7 @@ from rtflow.events import (
     FrameKind,
     Imbalance,
     Malformed,
+    News,
     OrderBookUpdate,
     PriceBands,
     Quote,
@@ -62,6 +81,7 @@ from rtflow.events import (
 )
 from rtflow.provider import (
     Decoder,
+    Profile,
     Refused,
     Request,
     Send,
@@ -70,6 +90,7 @@ from rtflow.provider import (
     Topic,
     Traffic,
     check_kinds,
+    denied,
 )
 from rtflow.time import SECOND, from_datetime, parse, to_datetime
 
@@ -83,18 +104,26 @@ _PATHS = {  # rule 1
     "crypto/us": "v1beta3/crypto/us",
     "crypto/us-1": "v1beta3/crypto/us-1",
     "crypto/eu-1": "v1beta3/crypto/eu-1",
+    "indicative": "v1beta1/indicative",
+    "opra": "v1beta1/opra",
+    "news": "v1beta1/news",
 }
+_OPTION_QUOTES = {"indicative": 200, "opra": 1000}  # rule 17
 
 
 class Alpaca:
-    """Alpaca's stocks or crypto, one feed of them.
+    """Alpaca's stocks, crypto, options or news: one feed of them.
 
-    ``feed`` is ``iex`` (free), ``sip``, ``delayed_sip``, ``boats``, ``overnight`` or ``test`` for stocks, and
-    ``crypto/us``, ``crypto/us-1`` or ``crypto/eu-1``; what can be subscribed follows from it, see ``kinds``.
-    ``url`` replaces the whole address (the sandbox's, a twin's). ``auth="headers"`` sends the key with the
-    upgrade instead of in a message of its own. An OAuth token goes in as key ``"oauth"``, a broker's access
-    token as key ``"access_token"``, the token as the secret. Stock quotes come in lots of ``lot`` shares, and
-    leave in shares.
+    ``feed`` is ``iex`` (free), ``sip``, ``delayed_sip``, ``boats``, ``overnight`` or ``test`` for stocks,
+    ``crypto/us``, ``crypto/us-1`` or ``crypto/eu-1``, ``indicative`` (free) or ``opra`` for options, or
+    ``news``; what can be subscribed follows from it, see ``kinds``. ``url`` replaces the whole address (the
+    sandbox's, a twin's). ``encoding`` is ``json`` or ``msgpack``; options have only the latter.
+    ``auth="headers"`` sends the key with the upgrade instead of in a message of its own. An OAuth token goes
+    in as key ``"oauth"``, a broker's access token as key ``"access_token"``, the token as the secret.
+    Stock quotes come in lots of ``lot`` shares, and leave in shares.
+
+    ``symbol_limit`` is what your plan allows: 30 on the free one. To ask for more trades and quotes, each
+    counted per symbol, is refused here before the venue refuses it. Options' quotes are limited anyway.
 
         >>> alpaca = Alpaca("PK…", "…", feed="crypto/us")
         >>> alpaca.request(Subscription.of(trades=["BTC/USD"]))
@@ -104,10 +133,35 @@ class Alpaca:
         >>> [(trade.symbol, trade.price, trade.side.name) for trade in alpaca.decoder().decode(frame)]
         [('BTC/USD', 71859.5, 'BUY')]
 
-    Raises Unsupported for a feed that Alpaca does not have, ValueError for any other argument it cannot use.
+    Raises Unsupported for a feed or an encoding of it that Alpaca does not have, ValueError for a key or a
+    secret that is missing and for any other argument it cannot use.
     """
 
     name = "alpaca"
+    profile = Profile(
+        title="Alpaca",
+        documents="https://docs.alpaca.markets/docs/streaming-market-data",
+        markets="US stocks, US options, crypto, news",
+        encoding="JSON or MessagePack; options MessagePack only",
+        auth="key and secret, in a message or in headers",
+        kinds=(
+            "trades",
+            "quotes",
+            "books",
+            "bars",
+            "updated_bars",
+            "daily_bars",
+            "statuses",
+            "lulds",
+            "imbalances",
+            "news",
+        ),
+        depth="all levels, crypto only",
+        sequence="–",
+        checksum="–",
+        heartbeat="–",
+        limits="1 connection per feed; free: 30 symbols, 200 option quotes; paid: 1000 option quotes",
+    )
 
     def __init__(
         self,
@@ -116,26 +170,41 @@ class Alpaca:
         *,
         feed: str = "iex",
         url: str | None = None,
-        encoding: Literal["json", "msgpack"] = "json",
+        encoding: Literal["json", "msgpack"] | None = None,
         auth: Literal["message", "headers"] = "message",
         lot: float = 100.0,
+        symbol_limit: int | None = None,
     ) -> None:
+        if not (key and key.strip() and secret and secret.strip()):
+            raise ValueError(
+                "alpaca needs a key and its secret: make them at https://app.alpaca.markets and give both, "
+                "as in Alpaca(key, secret)"
+            )
         if feed not in _PATHS:
             raise Unsupported(f"{self.name} has no feed {feed!r}; it offers {', '.join(_PATHS)}")
+        options = feed in _OPTION_QUOTES
+        encoding = encoding or ("msgpack" if options else "json")
         if encoding not in _ENCODERS:
             raise ValueError(f"encoding is json or msgpack, not {encoding!r}")
+        if options and encoding != "msgpack":
+            raise Unsupported(f"{self.name} sends options as msgpack only, not as {encoding}")  # rule 16
         if auth not in ("message", "headers"):
             raise ValueError(f"auth is message or headers, not {auth!r}")
         if not 0 < lot <= _LARGEST:
             raise ValueError(f"a lot is a number of shares, not {lot!r}")
+        if symbol_limit is not None and symbol_limit < 1:
+            raise ValueError(f"a plan allows one symbol or more, not {symbol_limit!r}")
         self.feed = feed
-        self.url = url or f"wss://stream.data.alpaca.markets/{_PATHS[feed]}"
-        self._asset = _CRYPTO if feed.startswith("crypto/") else _STOCKS
+        self.url = f"wss://stream.data.alpaca.markets/{_PATHS[feed]}" if url is None else url
+        if not self.url.startswith(("ws://", "wss://")):
+            raise ValueError(f"url is a WebSocket's address, ws://… or wss://…, not {url!r}")
+        self._asset = _ASSETS.get(feed.partition("/")[0], _STOCKS)
         self._encoding = encoding
         self._by_headers = auth == "headers"
         self._key = key
         self._secret = secret
         self._lot = lot
+        self._symbol_limit = symbol_limit
 
     def __repr__(self) -> str:
         return f"Alpaca(feed={self.feed!r})"
@@ -146,12 +215,36 @@ class Alpaca:
         return self._asset.kinds
 
     def request(self, subscription: Subscription) -> Request:
-        """The feed's address, its encoding (rule 2) and, if so asked, the key (rule 3) in the headers."""
+        """The feed's address, its encoding (rule 2) and, if so asked, the key (rule 3) in the headers.
+
+        Raises Unsupported for a kind that the feed lacks, for more trades and quotes than ``symbol_limit``
+        (rule 9), and for ``*`` or too many among the quotes of options (rule 17).
+        """
         check_kinds(self, subscription)
+        self._check_limits(subscription)
         headers = {"Content-Type": f"application/{self._encoding}"}
         if self._by_headers:
             headers |= {"APCA-API-KEY-ID": self._key, "APCA-API-SECRET-KEY": self._secret}
         return Request(self.url, headers)
+
+    def _check_limits(self, subscription: Subscription) -> None:
+        options = self.feed in _OPTION_QUOTES
+        counted = [
+            symbol
+            for kind, symbol in subscription.topics
+            if kind == "quotes" or (kind == "trades" and not options)
+        ]
+        if options and "*" in counted:
+            raise Unsupported(f"{self.name} has no '*' for the quotes of options; name the contracts")
+        limit = self._symbol_limit or _OPTION_QUOTES.get(self.feed)
+        if limit is None or (len(counted) <= limit and "*" not in counted):
+            return
+        wanted = "all of them" if "*" in counted else str(len(counted))
+        what = "quotes of options" if options else "trades and quotes together"
+        raise Unsupported(
+            f"{self.name}'s plan allows {limit} {what} on {self.feed}, and not {wanted}; "
+            "if yours allows more, say so by symbol_limit="
+        )
 
     def session(self, subscription: Subscription) -> Session:
         """A conversation that authenticates, then subscribes what is wanted, one request at a time."""
@@ -168,6 +261,13 @@ _Answer: TypeAlias = Send | Refused | RtflowError
 
 _PATIENCE = 10 * SECOND  # rule 3; and as much for the answer to a request
 _AT_ONCE = 0  # a deadline of which we know only that it begins now: the first wake() tells when now is
+_CHUNK = 1000  # topics a request: a contract's symbol takes 24 bytes of it, rule 5
+_STAR_QUOTES: frozenset[Topic] = frozenset({("quotes", "*")})
+_ADVICE = {
+    402: ": check key and secret",
+    409: ": your plan does not cover this feed",
+    411: ": your token does not cover market data",
+}
 _RETRY_AFTER = 1.0  # seconds; a place that a dead connection of ours holds is not free at once
 
 
@@ -224,10 +324,14 @@ class _Conversation(Session):
         self._wanted = (self._wanted | added.topics) - removed.topics
         return self._next(None)
 
+    def denied(self, status: int, text: str) -> RtflowError:
+        error = denied(status, text)
+        return Rejected(f"{error}{_ADVICE[402]}", code=status) if status in (401, 403) else error
+
     def resync(self, symbol: str) -> Iterable[Send]:
         explicit: Topic = ("books", symbol)
         topic = explicit if explicit in self._wanted else ("books", "*")
-        self._stale |= {topic} & self._wanted & self._served  # one not yet served comes whole anyway, rule 13
+        self._stale |= {topic} & self._wanted & self._served  # one not yet served comes whole anyway, rule 15
         return self._next(None)
 
     def due(self) -> int | None:
@@ -289,7 +393,7 @@ class _Conversation(Session):
         code, reason = error.code, f"{error.code} {error.msg}"
         match code:
             case 402 | 408 | 409 | 411 | 412:  # key, account, plan, scope, encoding: what we are
-                yield Rejected(reason, code=code)
+                yield Rejected(reason + _ADVICE.get(code, ""), code=code)
             case 410 if not self._acknowledged:  # a kind this address does not have: a wrong feed
                 yield Rejected(reason, code=code)
             case 400 | 405 | 410 | 413:  # syntax, plan limit, kind, wildcard: what we asked
@@ -314,7 +418,7 @@ class _Conversation(Session):
         asked, self._asked = self._asked, None
         if asked is None:
             if not self._authenticated:  # it was the authentication
-                yield Rejected(reason, code=code)
+                yield Rejected(reason + _ADVICE[402], code=code)
             return
         self._answer_by = None
         if asked.action == "unsubscribe":
@@ -324,8 +428,9 @@ class _Conversation(Session):
             middle = len(topics) // 2
             self._suspects += [frozenset(topics[middle:]), frozenset(topics[:middle])]
         else:
-            self._wanted -= asked.topics
-            yield Refused(tuple(sorted(asked.topics)), reason)
+            refused = asked.topics & _STAR_QUOTES if code == 413 else asked.topics  # rule 17
+            self._wanted -= refused or asked.topics
+            yield Refused(tuple(sorted(refused or asked.topics)), reason)
         yield from self._next(now)
 
     def _next(self, now: int | None) -> Iterable[Send]:
@@ -334,29 +439,33 @@ class _Conversation(Session):
             self._stale &= self._served
             gone = self._served - (self._wanted - self._stale)
             if gone:
-                return self._ask(_Change("unsubscribe", gone), now)
+                return self._ask("unsubscribe", gone, now)
             missing = self._wanted - self._served
             while self._suspects:
                 suspects = self._suspects.pop() & missing
                 if suspects:
-                    return self._ask(_Change("subscribe", suspects), now)
+                    return self._ask("subscribe", suspects, now)
             if missing:
-                return self._ask(_Change("subscribe", missing), now)
+                return self._ask("subscribe", missing, now)
         return ()
 
-    def _ask(self, change: _Change, now: int | None) -> Iterable[Send]:
-        self._asked = change
+    def _ask(self, action: _Action, topics: frozenset[Topic], now: int | None) -> Iterable[Send]:
+        first = sorted(topics)[:_CHUNK]  # rule 5; the rest follows the answer
+        self._asked = _Change(action, frozenset(first))
         self._answer_by = _AT_ONCE if now is None else now + _PATIENCE
-        request: dict[str, Any] = {"action": change.action}
-        for kind, symbol in sorted(change.topics):
+        request: dict[str, Any] = {"action": action}
+        for kind, symbol in first:
             request.setdefault(_CHANNELS.get(kind, kind), []).append(symbol)
         return (self._write(request),)
+
+
+_Action: TypeAlias = Literal["subscribe", "unsubscribe"]
 
 
 class _Change(NamedTuple):
     """A request to the venue."""
 
-    action: Literal["subscribe", "unsubscribe"]
+    action: _Action
     topics: frozenset[Topic]
 
 
@@ -441,6 +550,7 @@ _LETTERS = {  # of the venue, which tells upper from lower case
     "price": "p",
     "size": "s",
     "conditions": "c",  # a list
+    "condition": "c",  # a text, of options
     "tape": "z",
     "taker_side": "tks",
     "bid": "bp",
@@ -482,6 +592,7 @@ _LARGEST = 1e150  # beyond any number of a market's, and the product of two is s
 _Amount: TypeAlias = Annotated[float, Meta(ge=0.0, le=_LARGEST)]  # neither negative nor infinite nor NaN
 _Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Conditions: TypeAlias = tuple[str, ...] | None
+_Symbols: TypeAlias = tuple[str, ...] | None
 _Instant: TypeAlias = str | Ext
 _Stamp: TypeAlias = Callable[[Any], int]  # an _Instant, to nanoseconds
 
@@ -517,7 +628,7 @@ class _StockTrade(_Message, tag="t"):
             self.price,
             self.size,
             _UNKNOWN,
-            f"{self.exchange}:{self.id}",  # rule 9
+            f"{self.exchange}:{self.id}",  # rule 10
             _VENUE,
             self.exchange,
             self.conditions or (),
@@ -541,7 +652,7 @@ class _StockQuote(_Message, tag="q"):
     tape: str = ""
 
     def event(self, frame: Frame, stamp: _Stamp, lot: float) -> Quote:
-        has_bid, has_ask = self.bid and self.bid_size, self.ask and self.ask_size  # rule 10
+        has_bid, has_ask = self.bid and self.bid_size, self.ask and self.ask_size  # rule 11
         return Quote(
             self.symbol,
             stamp(self.at),
@@ -730,7 +841,7 @@ class _MinuteBar(_Bar, tag="b"):
 
 class _UpdatedBar(_Bar, tag="u"):
     """``{"T":"u","S":"TEST","o":100,"h":101.2,"l":98.67,"c":101.3,"v":2570,"t":"2021-03-05T16:00:00Z","n":1235,
-    "vw":100.123457}``; half a minute after the bar that it replaces whole, rule 11."""
+    "vw":100.123457}``; half a minute after the bar that it replaces whole, rule 12."""
 
     def event(self, frame: Frame, stamp: _Stamp, lot: float) -> Bar:
         start = stamp(self.at)
@@ -739,7 +850,7 @@ class _UpdatedBar(_Bar, tag="u"):
 
 class _DailyBar(_Bar, tag="d"):
     """``{"T":"d","S":"SPY","o":388.985,"h":389.13,"l":388.975,"c":389.12,"v":749378,
-    "t":"2021-02-16T05:00:00Z"}``; the day so far, rule 11."""
+    "t":"2021-02-16T05:00:00Z"}``; the day so far, rule 12."""
 
     def event(self, frame: Frame, stamp: _Stamp, lot: float) -> Bar:
         start = stamp(self.at)
@@ -765,7 +876,7 @@ class _CryptoTrade(_Message, tag="t"):
             frame.ts_recv,
             self.price,
             self.size,
-            _SIDES.get(self.taker_side, _UNKNOWN),  # rule 12
+            _SIDES.get(self.taker_side, _UNKNOWN),  # rule 14
             str(self.id),
             _VENUE,
             self.exchange,
@@ -800,6 +911,100 @@ class _CryptoQuote(_Message, tag="q"):
         )
 
 
+class _OptionTrade(_Message, tag="t"):
+    """``{"T":"t","S":"AAPL240315C00172500","t":"2024-03-11T13:35:35.13312256Z","p":2.84,"s":1,"x":"N",
+    "c":"S"}``"""
+
+    symbol: str
+    price: _Amount
+    size: _Amount
+    at: _Instant
+    exchange: str = ""
+    condition: str | None = ""
+
+    def event(self, frame: Frame, stamp: _Stamp, lot: float) -> Trade:
+        return Trade(
+            self.symbol,
+            stamp(self.at),
+            frame.ts_recv,
+            self.price,
+            self.size,
+            _UNKNOWN,
+            "",  # rule 16
+            _VENUE,
+            self.exchange,
+            (self.condition,) if self.condition else (),
+        )
+
+
+class _OptionQuote(_Message, tag="q"):
+    """``{"T":"q","S":"SPXW240327P04925000","t":"2024-03-12T11:59:38.897261568Z","bx":"C","bp":9.46,"bs":53,
+    "ax":"C","ap":9.66,"as":38,"c":"A"}``"""
+
+    symbol: str
+    bid: _Amount
+    bid_size: _Amount
+    ask: _Amount
+    ask_size: _Amount
+    at: _Instant
+    bid_exchange: str = ""
+    ask_exchange: str = ""
+    condition: str | None = ""
+
+    def event(self, frame: Frame, stamp: _Stamp, lot: float) -> Quote:
+        has_bid, has_ask = self.bid and self.bid_size, self.ask and self.ask_size  # rule 11
+        return Quote(
+            self.symbol,
+            stamp(self.at),
+            frame.ts_recv,
+            self.bid if has_bid else None,
+            self.bid_size if has_bid else None,
+            self.ask if has_ask else None,
+            self.ask_size if has_ask else None,
+            _VENUE,
+            self.bid_exchange,
+            self.ask_exchange,
+            (self.condition,) if self.condition else (),
+        )
+
+
+_Text: TypeAlias = str | None
+
+
+class _Article(_Message, tag="n", rename={"at": "updated_at", "created": "created_at"}):
+    """``{"T":"n","id":24918784,"headline":"Corsair Reports Purchase Of Majority Ownership In iDisplay, …",
+    "summary":"…","author":"Benzinga Newsdesk","created_at":"2022-01-05T22:00:37Z",
+    "updated_at":"2022-01-05T22:00:38Z","url":"https://www.benzinga.com/…","content":"…","symbols":["CRSR"],
+    "source":"benzinga"}``; rule 18."""
+
+    id: int
+    headline: str
+    at: _Instant
+    created: _Instant
+    symbols: _Symbols = ()
+    summary: _Text = ""
+    content: _Text = ""
+    author: _Text = ""
+    url: _Text = ""
+    source: _Text = ""
+
+    def event(self, frame: Frame, stamp: _Stamp, lot: float) -> News:
+        return News(
+            self.symbols or (),
+            stamp(self.at),
+            frame.ts_recv,
+            str(self.id),
+            self.headline,
+            self.summary or "",
+            self.content or "",
+            self.author or "",
+            self.url or "",
+            self.source or "",
+            stamp(self.created),
+            _VENUE,
+        )
+
+
 class _Level(Struct, gc=False, rename=_LETTERS):
     """``{"p":71859.53,"s":0.27994}``"""
 
@@ -809,7 +1014,7 @@ class _Level(Struct, gc=False, rename=_LETTERS):
 
 class _OrderBook(_Message, tag="o"):
     """``{"T":"o","S":"BTC/USD","t":"2024-03-12T10:38:50.79613221Z","b":[{"p":71859.53,"s":0.27994}],
-    "a":[{"p":71939.7,"s":0.83953}],"r":true}``; an update has no ``r``, rule 13."""
+    "a":[{"p":71939.7,"s":0.83953}],"r":true}``; an update has no ``r``, rule 15."""
 
     symbol: str
     at: _Instant
@@ -870,13 +1075,12 @@ class _Error(_Said, tag="error"):
 
 
 _CHANNELS = {"books": "orderbooks", "updated_bars": "updatedBars", "daily_bars": "dailyBars"}  # else the kind
-_Symbols: TypeAlias = tuple[str, ...] | None
 
 
 class _Subscriptions(_Said, tag="subscription", rename=_CHANNELS):
     """``{"T":"subscription","trades":["AAPL"],"quotes":["AMD","CLDR"],"bars":["*"],"updatedBars":[],
     "dailyBars":[],"statuses":[],"lulds":[],"corrections":["AAPL"],"cancelErrors":["AAPL"]}``; the last two
-    mirror the trades and cannot be asked for, rule 9."""
+    mirror the trades and cannot be asked for, rule 10."""
 
     trades: _Symbols = ()
     quotes: _Symbols = ()
@@ -887,6 +1091,7 @@ class _Subscriptions(_Said, tag="subscription", rename=_CHANNELS):
     statuses: _Symbols = ()
     lulds: _Symbols = ()
     imbalances: _Symbols = ()
+    news: _Symbols = ()
 
     def topics(self) -> frozenset[Topic]:
         return frozenset(
@@ -913,6 +1118,7 @@ _Stock: TypeAlias = (
     | _Imbalance
 )
 _Crypto: TypeAlias = _CryptoTrade | _CryptoQuote | _OrderBook | _MinuteBar | _UpdatedBar | _DailyBar
+_Option: TypeAlias = _OptionTrade | _OptionQuote
 _Control: TypeAlias = _Success | _Error | _Subscriptions
 
 
@@ -996,7 +1202,7 @@ def _asset(messages: Any, *kinds: str) -> _Asset:
 
     return _Asset(
         kinds,
-        frozenset(message.__struct_config__.tag for message in get_args(messages)),
+        frozenset(message.__struct_config__.tag for message in get_args(messages) or (messages,)),
         encoding(parse, msgspec.json.Decoder),
         encoding(_instant, msgspec.msgpack.Decoder),
     )
@@ -1006,3 +1212,6 @@ _STOCKS = _asset(
     _Stock, "trades", "quotes", "bars", "updated_bars", "daily_bars", "statuses", "lulds", "imbalances"
 )
 _CRYPTO = _asset(_Crypto, "trades", "quotes", "books", "bars", "updated_bars", "daily_bars")
+_OPTIONS = _asset(_Option, "trades", "quotes")
+_NEWS = _asset(_Article, "news")
+_ASSETS = {"crypto": _CRYPTO, "indicative": _OPTIONS, "opra": _OPTIONS, "news": _NEWS}

@@ -6,17 +6,19 @@ What the venue says, and what is done about it:
     ``heartbeat`` about every second, busy or not: it says that the venue lives, not that it is idle.
     https://docs.kraken.com/api/docs/websocket-v2/heartbeat
  2. A request may name many symbols; every symbol is acknowledged or refused on its own, with the ``req_id``
-    of the request. https://docs.kraken.com/api/docs/websocket-v2/book
+    of the request. A refusal names the symbol and not the channel, so our numbers say the kind: 300000007 is
+    the seventh request, and of quotes. https://docs.kraken.com/api/docs/websocket-v2/book
  3. One unknown symbol is refused alone. A depth, an interval, a field or an endpoint that does not exist is
     our configuration: the socket would stay open and empty, so it ends the connection as Rejected.
  4. ``Already subscribed`` and ``Subscription Not Found`` (which claims ``"method":"subscribe"`` in answer to
-    an unsubscribe) leave us where we wanted to be.
+    an unsubscribe) leave us where we wanted to be, but the former brings no snapshot.
  5. ``{"Error":"Exceeded msg rate"}`` names no request: after a pause, every request without an answer is sent
     again. Requests are paced to stay clear of it.
  6. A book has no sequence number. Its ``checksum`` is a CRC-32 over the digits of the best ten levels a side
     *as they are spelled on the wire*, so the text of every number is kept beside the float; the book is cut
     to the subscribed depth first. https://docs.kraken.com/exchange/guides/websockets/book-checksum-v2
- 7. A fresh snapshot of one book: unsubscribe it, wait for the answer, subscribe again.
+ 7. A fresh snapshot of one book: unsubscribe it, wait for the answer, subscribe again. So does a book whose
+    snapshot has not come ten seconds after the subscription was accepted.
  8. ``trade.side`` is the taker's. Rows of a snapshot have no promised order; they leave by ``trade_id``.
     https://docs.kraken.com/api/docs/websocket-v2/trade
  9. A ``ticker`` of zeros, stamped 1970, is a pair without orders: a side without a quote is None.
@@ -25,7 +27,8 @@ What the venue says, and what is done about it:
     row with a later ``interval_begin`` comes. ``timestamp`` there is the end, not the beginning.
     https://docs.kraken.com/api/docs/websocket-v2/ohlc
 11. ``instrument`` has an object for ``data``, and one subscription covers all pairs: its symbol here is
-    ``*``. https://docs.kraken.com/api/docs/websocket-v2/instrument
+    ``*``. An update lists what changed; where it is a pair's precision, the book fails its checksum and is
+    taken anew. https://docs.kraken.com/api/docs/websocket-v2/instrument
 12. The engine's state comes as ``status``; in ``maintenance`` a disconnect follows, and new attempts come no
     faster than one in 5 s. https://docs.kraken.com/api/docs/websocket-v2/status
 13. A connection without subscriptions is closed after about a minute of silence; a ``ping`` keeps it.
@@ -57,7 +60,18 @@ from rtflow.events import (
     Status,
     Trade,
 )
-from rtflow.provider import Refused, Request, Send, Session, Subscription, Topic, Traffic, check_kinds, denied
+from rtflow.provider import (
+    Profile,
+    Refused,
+    Request,
+    Send,
+    Session,
+    Subscription,
+    Topic,
+    Traffic,
+    check_kinds,
+    denied,
+)
 from rtflow.time import SECOND, parse
 
 
@@ -68,22 +82,38 @@ class Kraken:
     a bar in minutes (1, 5, 15, 30, 60, 240, 1440, 10080 or 21600). Symbols are spelled ``BTC/USD``, in upper
     case with a slash, and say ``BTC`` and ``DOGE``.
 
-    Raises Unsupported for any other depth or interval: the venue does not round.
+    Raises Unsupported for any other depth or interval: the venue does not round. ValueError for a ``url``
+    that is no WebSocket's.
 
     >>> kraken = Kraken(depth=25)
     >>> session = kraken.session(Subscription.of(trades="BTC/USD"))
     >>> list(session.opened())
-    ['{"method":"subscribe","params":{"channel":"trade","symbol":["BTC/USD"],"snapshot":false},"req_id":1}']
+    ['{"method":"subscribe","params":{"channel":"trade","symbol":["BTC/USD"],"snapshot":false},"req_id":400000001}']
     """
 
     name = "kraken"
     kinds: Collection[str] = ("trades", "quotes", "books", "bars", "instruments")
+    profile = Profile(
+        title="Kraken",
+        documents="https://docs.kraken.com/api/docs/guides/spot-ws-intro",
+        markets="crypto spot",
+        encoding="JSON",
+        auth="–",
+        kinds=("trades", "quotes", "books", "bars", "instruments"),
+        depth="10, 25, 100, 500 or 1000",
+        sequence="–",
+        checksum="CRC-32 of the best ten levels, on every book message",
+        heartbeat="the venue, every second; we ping after five silent ones",
+        limits="150 connections in 10 minutes; requests at a moving rate, here 20 a second",
+    )
 
     def __init__(self, *, depth: int = 10, interval: int = 1, url: str = "wss://ws.kraken.com/v2") -> None:
         if depth not in _DEPTHS:
             raise Unsupported(f"kraken keeps books of {_listed(_DEPTHS)} levels a side, not {depth}")
         if interval not in _INTERVALS:
             raise Unsupported(f"kraken makes bars of {_listed(_INTERVALS)} minutes, not {interval}")
+        if not url.startswith(("ws://", "wss://")):
+            raise ValueError(f"url is a WebSocket's address, ws://… or wss://…, not {url!r}")
         self.depth = depth
         self.interval = interval
         self.url = url
@@ -125,6 +155,8 @@ _CHANNELS = {
     "bars": "ohlc",
 }
 _KINDS = {channel: kind for kind, channel in _CHANNELS.items()}
+_NUMBERED = dict(enumerate(_CHANNELS, 1))  # rule 2: the kind that the number of a request begins with
+_NUMBERS = {kind: number * 100_000_000 for number, kind in _NUMBERED.items()}  # all below 2**31
 
 
 def _listed(numbers: Iterable[int]) -> str:
@@ -151,6 +183,7 @@ class KrakenSession(Session):
         self._stale: set[Topic] = set()  # books to let go and take again
         self._flying: set[Topic] = set()
         self._asked: dict[int, _Asked] = {}  # by req_id, oldest first
+        self._awaited: dict[str, int] = {}  # books without a snapshot yet, and until when that may be
         self._unbalanced = True
         self._last_id = 0
         self._now = 0
@@ -173,6 +206,9 @@ class KrakenSession(Session):
 
     def classify(self, payload: bytes) -> Traffic:
         self._frames += 1
+        if self._awaited:
+            for symbol in _whole_books(payload):
+                self._awaited.pop(symbol, None)
         return _TRAFFIC.get(payload[:16]) or _classify(payload)
 
     def received(self, frame: Frame) -> Iterable[Send | Refused | RtflowError]:
@@ -218,6 +254,10 @@ class KrakenSession(Session):
             says.extend(self._listen(now))
             while self._asked and next(iter(self._asked.values())).sent + _PATIENCE <= now:
                 self._give_up(next(iter(self._asked)))
+            for symbol in [symbol for symbol, until in self._awaited.items() if until <= now]:  # rule 7
+                del self._awaited[symbol]
+                self._stale.add(("books", symbol))
+                self._unbalanced = True
         says.extend(self._requests())
         return says
 
@@ -268,9 +308,11 @@ class KrakenSession(Session):
                 params["interval"] = self._interval
             if method == "subscribe":
                 params["snapshot"] = kind != "trades"
-            request = self._next_id()
+            request = self._next_id() + _NUMBERS[kind]
             topics = {(kind, symbol) for symbol in symbols}
             self._asked[request] = _Asked(request, method, kind, topics, self._now)
+            if method == "subscribe" and kind == "books":  # one read may bring answer and snapshot together
+                self._awaited |= dict.fromkeys(symbols, _NEVER)
             self._flying |= topics
             self._pace = max(self._pace, self._now) + _SPACING
             yield _json({"method": method, "params": params, "req_id": request})
@@ -309,17 +351,29 @@ class KrakenSession(Session):
         self._flying -= topics
         if not asked.topics:
             del self._asked[asked.request]
+        awaited = {each for kind, each in topics if kind == "books" and each in self._awaited}
         if asked.method == "unsubscribe":  # whatever the answer, there is no more to be had by asking again
             self._served -= topics
             self._stale -= topics
+            self._await(awaited, None)
         elif error in ("", "Already subscribed"):
             self._served |= topics
+            self._await(awaited, self._now + _PATIENCE)
         elif topics:
             self._wanted -= topics
-            yield Refused(tuple(sorted(topics)), error, told=bool(symbol))
+            self._await(awaited, None)
+            # the decoder knows the kind by the number alone, rule 2
+            yield Refused(tuple(sorted(topics)), error, told=bool(symbol and answer.req_id))
         self._pause = _PAUSE
         if any((topic in self._wanted) != (topic in self._served) for topic in topics):
             self._unbalanced = True
+
+    def _await(self, symbols: set[str], until: int | None) -> None:
+        """Their snapshots may take until then; None where none will come."""
+        for symbol in symbols:
+            del self._awaited[symbol]
+            if until is not None:
+                self._awaited[symbol] = until
 
     def _find(self, answer: _Other, result: _Result) -> _Asked | None:
         """The request that is answered: by its id, or, where the answer has none, by what it speaks of."""
@@ -359,7 +413,8 @@ _SPACING = SECOND // 20  # 20 requests a second; the venue's limit moves and is 
 _BURST = 9 * _SPACING  # so ten go out at once
 _PAUSE = SECOND  # after "Exceeded msg rate"; doubles while it goes on
 _LONGEST_PAUSE = 32 * SECOND
-_PATIENCE = 10 * SECOND  # for an answer
+_PATIENCE = 10 * SECOND  # for an answer, and for the snapshot after it
+_NEVER = 2**63
 _LOOK = SECOND  # how often we look for signs of life
 _SILENCE = 5 * SECOND  # five heartbeats missed, or a ping unanswered
 
@@ -408,6 +463,15 @@ def _classify(payload: bytes) -> Traffic:
     if other.channel == "heartbeat" or other.method == "pong":
         return Traffic.HEARTBEAT
     return Traffic.DATA if other.channel in _KINDS and not other.refusal else Traffic.CONTROL
+
+
+def _whole_books(payload: bytes) -> list[str]:
+    """The symbols whose snapshot this is."""
+    try:
+        arrived = _read_arrival(payload)
+    except (ValueError, RecursionError):
+        return []
+    return [row.symbol for row in arrived.data] if arrived.type == "snapshot" else []
 
 
 def _json(message: dict[str, object]) -> str:
@@ -844,7 +908,7 @@ class _Other(_Wire, gc=False):
         result = self.result or _Result()
         symbol = result.symbol or self.symbol or ""
         channel = result.channel or self.channel
-        kind = _KINDS.get(channel, channel)
+        kind = _KINDS.get(channel, channel) or _NUMBERED.get((self.req_id or 0) // 100_000_000, "")
         if self.throttled:
             return Status("throttled", stamp, self.throttled, "", "", epoch, "kraken")
         if self.error == "Already subscribed":
@@ -861,6 +925,16 @@ class _Other(_Wire, gc=False):
         return None
 
 
+class _Named(_Wire, gc=False):
+    symbol: str
+
+
+# {"channel":"book","type":"snapshot","data":[{"symbol":"BTC/USD", …}]}
+class _Arrival(_Wire, gc=False, tag_field="channel", tag="book"):
+    type: _Kind
+    data: list[_Named]
+
+
 class _RawPairs(_Wire, gc=False):
     pairs: list[msgspec.Raw] = []
 
@@ -870,6 +944,7 @@ _KNOWN = frozenset((*_KINDS, "status", "heartbeat"))
 
 _read: Callable[[bytes], _Message] = msgspec.json.Decoder(_Message).decode
 _read_other = msgspec.json.Decoder(_Other).decode
+_read_arrival = msgspec.json.Decoder(_Arrival).decode
 _read_systems = msgspec.json.Decoder(list[_System]).decode
 _read_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _read_pairs = msgspec.json.Decoder(_RawPairs).decode

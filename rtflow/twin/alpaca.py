@@ -1,9 +1,11 @@
-"""Alpaca's side of its market data stream: stocks and crypto, JSON and MessagePack.
+"""Alpaca's side of its market data stream: stocks, crypto, options and news, JSON and MessagePack.
 
 What it says and in which spelling: https://docs.alpaca.markets/docs/streaming-market-data,
-https://docs.alpaca.markets/docs/real-time-stock-pricing-data and
-https://docs.alpaca.markets/docs/real-time-crypto-pricing-data; which trades make a bar:
-https://docs.alpaca.markets/docs/market-data-faq.
+https://docs.alpaca.markets/docs/real-time-stock-pricing-data,
+https://docs.alpaca.markets/docs/real-time-crypto-pricing-data,
+https://docs.alpaca.markets/docs/real-time-option-data and
+https://docs.alpaca.markets/docs/streaming-real-time-news; which trades make a bar:
+https://docs.alpaca.markets/docs/market-data-faq. What the venue delays by 15 minutes is not late here.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import base64
 import binascii
 from collections.abc import Collection, Mapping
 from typing import Annotated, TypeAlias
+from urllib.parse import parse_qs
+from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
@@ -19,19 +23,22 @@ from rtflow.time import SECOND
 from rtflow.time import format as rfc3339
 from rtflow.twin.ledger import (
     FINER,
+    Article,
     Bands,
     Bar,
     Cancel,
     Channel,
+    Contract,
     Correction,
     Halt,
     Imbalance,
     Ledger,
+    OptionPrint,
     Point,
     Print,
 )
-from rtflow.twin.market import NEVER, Listing, Market, Move
-from rtflow.twin.venue import Conversation, Denied, Venue
+from rtflow.twin.market import NEVER, Listing, Market, Move, decimal
+from rtflow.twin.venue import Conversation, Denied, Page, Venue
 
 PATHS = {
     "iex": "/v2/iex",
@@ -43,6 +50,9 @@ PATHS = {
     "crypto/us": "/v1beta3/crypto/us",
     "crypto/us-1": "/v1beta3/crypto/us-1",
     "crypto/eu-1": "/v1beta3/crypto/eu-1",
+    "indicative": "/v1beta1/indicative",
+    "opra": "/v1beta1/opra",
+    "news": "/v1beta1/news",
 }
 """Where each feed is found."""
 
@@ -57,25 +67,35 @@ ERRORS = {
     407: "slow client",
     409: "insufficient subscription",
     410: "invalid subscribe action for this feed",
+    411: "insufficient scope",
+    412: "option messages are only available in MsgPack format",
+    413: "star subscription is not allowed for option quotes",
+    500: "internal error",
 }
+_FATAL = {402, 404, 407, 409, 411, 412}  # the venue hangs up after these
 
 _AUTH = 10 * SECOND
 _TEST_SYMBOL = "FAKEPACA"
 _CRYPTO = ("trades", "quotes", "orderbooks", "bars", "updatedBars", "dailyBars")
 _STOCKS = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds", "imbalances")
 _TEST = ("trades", "quotes", "bars")
+_OPTIONS = ("trades", "quotes")
+_NEWS = ("news",)
+_OPTION_QUOTES = {"indicative": 200, "opra": 1000}  # that a plan allows
 _MIRRORS = ("corrections", "cancelErrors")  # follow trades on stock feeds; nobody subscribes them
 _Symbol: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^(\*|[A-Z0-9]+([./-][A-Z0-9]+)?)$")]
 _EXCHANGES = "VQNPKZDB"  # letters that the consolidated feeds deal out
 
 
 class AlpacaVenue(Venue):
-    """Alpaca's endpoints over one market: coins on the crypto feeds, stocks on the others.
+    """Alpaca's endpoints over one market: its coins, its stocks, the options on them, and the news.
 
     ``feed`` is the one of :data:`PATHS` where clients are expected: ``iex``, or ``crypto/us`` where no stock
     is listed. ``keys`` maps the accepted keys to their secrets (None accepts any that are not empty),
     ``feeds`` names what the plan covers (None: all), ``symbol_limit`` bounds trades and quotes subscriptions
-    together.
+    together; of options the quotes alone, and without it to what the venue's documents say.
+
+    Which options there are, the page ``/v2/options/contracts`` says, as the venue's does.
     """
 
     def __init__(
@@ -102,6 +122,31 @@ class AlpacaVenue(Venue):
             if path.partition("?")[0] == place:
                 return AlpacaConversation(self, feed, headers)
         raise Denied(404, "Not Found")
+
+    def page(self, path: str, headers: Mapping[str, str]) -> Page:
+        """The options on ``underlying_symbols``, or on every stock, all in one page."""
+        place, _, query = path.partition("?")
+        if place != "/v2/options/contracts":
+            return super().page(path, headers)
+        wanted = parse_qs(query).get("underlying_symbols", [",".join(self.ledger.contracts)])[-1].split(",")
+        found = [
+            _contract(self.market.listings[stock], each)
+            for stock in wanted
+            for each in self.ledger.contracts.get(stock, ())
+        ]
+        return Page(msgspec.json.encode({"option_contracts": found, "next_page_token": None}))
+
+    def provoke_news(self, headline: str = "", symbols: Collection[str] | None = None) -> None:
+        """An article now, about these symbols; what is not said is drawn."""
+        self._tell([self.ledger.article(self.now, headline, symbols)])
+        for each in self.conversations:
+            each.flush()
+
+    def provoke_error(self, code: int = 500) -> None:
+        """Tell everybody one of :data:`ERRORS`, and hang up where the venue would."""
+        for each in self.conversations:
+            assert isinstance(each, AlpacaConversation)
+            each.complain(code)
 
     def moved(self, move: Move) -> None:
         """Enter the trades of ``move`` into the ledger, and tell who listens what that makes."""
@@ -133,16 +178,22 @@ class AlpacaConversation(Conversation):
         encoding = headers.get("content-type", "").partition(";")[0].strip()
         self._codec: _Json | _MsgPack = _MsgPack() if encoding == "application/msgpack" else _Json()
         self._crypto = feed.startswith("crypto")
-        self._channels = _CRYPTO if self._crypto else _TEST if feed == "test" else _STOCKS
+        self._options = feed in _OPTION_QUOTES
+        self._channels = _CRYPTO if self._crypto else _CHANNELS.get(feed, _STOCKS)
         self._subscribed: dict[str, set[str]] = {each: set() for each in self._channels}
         self._session: tuple[str, str] | None = None
         self._deadline = NEVER
         self._points: list[dict[str, object]] = []
+        self._touches: dict[str, tuple[int, int, int, int]] = {}  # of options, as last quoted
+        listings = venue.market.listings.values()
         self._listed = {
             each.symbol: each
-            for each in venue.market.listings.values()
+            for each in listings
             if each.stock != self._crypto and (feed != "test" or each.symbol == _TEST_SYMBOL)
         }
+        if self._options:
+            chains = venue.ledger.contracts
+            self._listed = {option.symbol: each for each in listings for option in chains[each.symbol]}
 
     @property
     def listening(self) -> bool:
@@ -151,6 +202,9 @@ class AlpacaConversation(Conversation):
 
     def opened(self) -> None:
         """``connected`` comes at once; credentials in the headers are judged at once too."""
+        if self._options and isinstance(self._codec, _Json):
+            self.complain(412)
+            return
         self._control(T="success", msg="connected")
         self._deadline = self._venue.now + _AUTH
         credentials = _credentials(self._headers)
@@ -163,12 +217,12 @@ class AlpacaConversation(Conversation):
 
     def wake(self, now: int) -> None:
         """Too late to authenticate."""
-        self._error(404, fatal=True)
+        self.complain(404)
 
     def lagging(self) -> None:
         """407, if it still arrives."""
         self._points.clear()
-        self._error(407, fatal=True)
+        self.complain(407)
 
     def closed(self) -> None:
         """The session's place is free again."""
@@ -183,7 +237,7 @@ class AlpacaConversation(Conversation):
         try:
             request = _Json().decode(payload) if isinstance(payload, str) else self._codec.decode(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            self._error(400)
+            self.complain(400)
             return
         action = request.pop("action", None)
         if action == "auth":
@@ -191,25 +245,25 @@ class AlpacaConversation(Conversation):
             if isinstance(key, str) and isinstance(secret, str):
                 self._authenticate(key, secret)
             else:
-                self._error(400)
+                self.complain(400)
         elif action not in ("subscribe", "unsubscribe"):
-            self._error(400)
+            self.complain(400)
         elif self._session is None:
-            self._error(401)
+            self.complain(401)
         else:
             self._change(request, subscribe=action == "subscribe")
 
     def _authenticate(self, key: str, secret: str) -> None:
         venue = self._venue
         if self._session is not None:
-            self._error(403)
+            self.complain(403)
         elif not _accepted(venue.keys, key, secret):
-            self._error(402, fatal=True)
+            self.complain(402)
         elif venue.feeds is not None and self._feed not in venue.feeds:
-            self._error(409, fatal=True)
+            self.complain(409)
         elif (session := (self._feed, secret if key in _TOKENS else key)) in venue.sessions:
             self._deadline = venue.now + _AUTH  # the other one may leave meanwhile: it may ask again
-            self._error(406)
+            self.complain(406)
         else:
             self._session = session
             venue.sessions.add(session)
@@ -220,20 +274,23 @@ class AlpacaConversation(Conversation):
         try:
             changes = msgspec.convert(request, dict[str, set[_Symbol]])
         except msgspec.ValidationError:
-            self._error(400)
+            self.complain(400)
             return
         changes = {channel: symbols for channel, symbols in changes.items() if symbols}
         if not changes.keys() <= self._subscribed.keys():
-            self._error(410)
+            self.complain(410)
+            return
+        if self._options and subscribe and "*" in changes.get("quotes", ()):
+            self.complain(413)
             return
         change = set[str].union if subscribe else set[str].difference
         after = {
             channel: change(symbols, changes.get(channel, set()))
             for channel, symbols in self._subscribed.items()
         }
-        limit = self._venue.symbol_limit
+        limit = self._venue.symbol_limit or _OPTION_QUOTES.get(self._feed)
         if subscribe and limit is not None and self._weight(after) > limit:
-            self._error(405)
+            self.complain(405)
             return
         before, self._subscribed = self._subscribed, after
         self._acknowledge()
@@ -245,8 +302,9 @@ class AlpacaConversation(Conversation):
 
     def _weight(self, subscribed: dict[str, set[str]]) -> int:
         """How many of the plan's symbols this takes; a wildcard takes as many as there are."""
-        both = (subscribed["trades"], subscribed["quotes"])
-        return sum(len(self._listed) if "*" in each else len(each) for each in both)
+        counted = ("quotes",) if self._options else ("trades", "quotes")
+        wanted = [subscribed.get(channel, set()) for channel in counted]
+        return sum(len(self._listed) if "*" in each else len(each) for each in wanted)
 
     def _acknowledge(self) -> None:
         state = {channel: sorted(symbols) for channel, symbols in self._subscribed.items()}
@@ -257,9 +315,10 @@ class AlpacaConversation(Conversation):
             state["imbalances"] = imbalances
         self._control(T="subscription", **state)
 
-    def _error(self, code: int, *, fatal: bool = False) -> None:
+    def complain(self, code: int) -> None:
+        """One of :data:`ERRORS`; some are the last word."""
         self._control(T="error", code=code, msg=ERRORS[code])
-        if fatal:
+        if code in _FATAL:
             self._deadline = NEVER
             self.hang_up(1000, ERRORS[code])
 
@@ -277,8 +336,12 @@ class AlpacaConversation(Conversation):
 
     def moved(self, move: Move) -> None:
         """The touch and the levels that ``move`` left."""
+        if self._options:
+            if move.touched:
+                self._requote(move)
+            return
         listing = self._listed.get(move.symbol)
-        if listing is None:
+        if listing is None or self._feed == "news":
             return
         if move.touched and _covers(self._subscribed["quotes"], move.symbol):
             self._points.append(self._quote(listing, move))
@@ -287,10 +350,58 @@ class AlpacaConversation(Conversation):
 
     def told(self, point: Point) -> None:
         """Something the ledger says of a symbol, for those who subscribed its channel."""
+        if isinstance(point, Article):
+            wanted = self._subscribed.get("news", set())
+            if "*" in wanted or not wanted.isdisjoint(point.symbols):
+                self._points.append(self._article(point))
+            return
         listing = self._listed.get(point.symbol)
         channel = "trades" if point.channel in _MIRRORS else point.channel
         if listing is not None and _covers(self._subscribed.get(channel, ()), point.symbol):
             self._points.append(self._spelled(listing, point))
+
+    def _requote(self, move: Move) -> None:
+        """The options whose own touch is another than before."""
+        wanted = self._subscribed["quotes"]
+        for option in self._venue.ledger.contracts[move.symbol]:
+            if option.symbol not in wanted:
+                continue
+            listing = self._listed[option.symbol]
+            touch = option.touch(move, listing.lot)
+            if touch == self._touches.get(option.symbol):
+                continue
+            self._touches[option.symbol] = touch
+            bid, bid_size, ask, ask_size = touch
+            self._points.append(
+                {
+                    "T": "q",
+                    "S": option.symbol,
+                    "t": self._codec.stamp(move.stamp),
+                    "bx": _OPTION_EXCHANGES[bid % len(_OPTION_EXCHANGES)] if bid else "?",
+                    "bp": self._price(listing, bid),
+                    "bs": bid_size,
+                    "ax": _OPTION_EXCHANGES[ask % len(_OPTION_EXCHANGES)],
+                    "ap": self._price(listing, ask),
+                    "as": ask_size,
+                    "c": "A" if bid else " ",
+                }
+            )
+
+    def _article(self, article: Article) -> dict[str, object]:
+        about = ", ".join(article.symbols) or "the market"
+        return {
+            "T": "n",
+            "id": article.id,
+            "headline": article.headline,
+            "summary": f"Nothing has happened to {about}.",
+            "author": "Twin Newsdesk",
+            "created_at": self._codec.stamp(article.created),
+            "updated_at": self._codec.stamp(article.stamp),
+            "url": f"https://news.example/{article.id}",
+            "content": f"<p>Nothing has happened to {about}, and it is not known when it will.</p>",
+            "symbols": list(article.symbols),
+            "source": "twin",
+        }
 
     def _snapshot(self, symbol: str) -> None:
         listing, (bids, asks) = self._listed[symbol], self._venue.market.book(symbol)
@@ -349,6 +460,14 @@ class AlpacaConversation(Conversation):
         head: dict[str, object] = {"T": _TYPES[point.channel], "S": point.symbol}
         stamp = self._codec.stamp(point.stamp)
         match point:
+            case OptionPrint():
+                return head | {
+                    "t": stamp,
+                    "p": self._price(listing, point.price),
+                    "s": point.size,
+                    "x": _OPTION_EXCHANGES[point.id % len(_OPTION_EXCHANGES)],
+                    "c": _OPTION_CONDITIONS[point.id % len(_OPTION_CONDITIONS)],
+                }
             case Print():
                 return head | self._print(listing, point) | {"t": stamp}
             case Correction(was=was, now=now):
@@ -415,6 +534,9 @@ class AlpacaConversation(Conversation):
         return self._codec.number(price, listing.price_precision)
 
 
+_CHANNELS = {"test": _TEST, "indicative": _OPTIONS, "opra": _OPTIONS, "news": _NEWS}
+_OPTION_EXCHANGES = "NCXQABWZ"
+_OPTION_CONDITIONS = "ISa"
 _TOKENS = ("access_token", "oauth")  # the key of an auth message whose secret is a token
 _COIN_IDS = 3_447_222_699_000_000_000  # coins have ids of 19 digits
 
@@ -449,6 +571,29 @@ def _covers(symbols: Collection[str], symbol: str) -> bool:
 def _conditions(listing: Listing, fill: Print) -> list[str]:
     regular = "@" if listing.tape in "CO" else " "
     return [regular, *(["F"] if fill.sweep else []), *(["I"] if fill.size < listing.lot else [])]
+
+
+def _contract(listing: Listing, option: Contract) -> dict[str, object]:
+    """An option as the page of contracts lists it."""
+    strike = decimal(option.strike, listing.price_precision)
+    if "." in strike:
+        strike = strike.rstrip("0").rstrip(".")
+    kind = "call" if option.call else "put"
+    return {
+        "id": str(uuid5(NAMESPACE_URL, option.symbol)),
+        "symbol": option.symbol,
+        "name": f"{option.stock} {option.expires:%b %d %Y} {strike} {kind.capitalize()}",
+        "status": "active",
+        "tradable": True,
+        "expiration_date": f"{option.expires:%Y-%m-%d}",
+        "root_symbol": option.stock,
+        "underlying_symbol": option.stock,
+        "underlying_asset_id": str(uuid5(NAMESPACE_URL, option.stock)),
+        "type": kind,
+        "style": "american",
+        "strike_price": strike,
+        "size": "100",
+    }
 
 
 def _halt(listing: Listing, halted: bool) -> dict[str, object]:
@@ -518,4 +663,5 @@ _TYPES: dict[Channel, str] = {
     "imbalances": "i",
     "corrections": "c",
     "cancelErrors": "x",
+    "news": "n",
 }

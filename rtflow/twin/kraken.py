@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import zlib
 from bisect import bisect_left
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
 from random import Random
 
 import msgspec
@@ -54,9 +54,10 @@ class KrakenVenue(Venue):
         self.patience = round(SECOND / message_rate)
         self.burst = burst
         self.system = "online"
+        self.statuses = dict.fromkeys(self.pairs, "online")
         self._memories = {each.symbol: _Memory(each) for each in self.pairs.values()}
         self._connected = 0
-        self._spoiled = 0
+        self._owed: Counter[str] = Counter()  # the faults that are still to come, by name
 
     def converse(self, path: str, headers: Mapping[str, str]) -> Conversation:
         """A conversation at ``/v2``; Denied with 404 elsewhere."""
@@ -78,20 +79,57 @@ class KrakenVenue(Venue):
     def provoke_announce(self, system: str) -> None:
         """The engine's state changes: ``online``, ``maintenance``, ``cancel_only`` or ``post_only``."""
         self.system = system
-        for each in self.conversations:
-            assert isinstance(each, KrakenConversation)
+        for each in self._talks():
             each.say_status()
+
+    def provoke_instrument_update(self, symbol: str, status: str = "cancel_only") -> None:
+        """The status of a pair changes, for whoever listens to instruments now or later."""
+        self.pairs[symbol]  # KeyError for a pair that is not listed
+        self.statuses[symbol] = status
+        for each in self._talks():
+            each.say_instrument_update(symbol)
+
+    def provoke_zero_ticker(self, symbol: str) -> None:
+        """A ticker of nothing but zeros, stamped 1970, as of a pair without orders; once, and at once."""
+        for each in self._talks():
+            each.say_zero_ticker(symbol)
+
+    def provoke_unknown_channel(self) -> None:
+        """Everybody is told something by a channel that nobody knows; once, and at once."""
+        for each in self._talks():
+            each.say('{"channel":"weather","type":"update","data":[{"symbol":"BTC/USD","rain":0.5}]}')
+
+    def provoke_unknown_fields(self) -> None:
+        """The next message of market data has fields that nobody knows, around its rows and in the first."""
+        self._owed["unknown_fields"] += 1
 
     def provoke_wrong_checksum(self) -> None:
         """Make the checksum of the next book update wrong."""
-        self._spoiled += 1
+        self._owed["wrong_checksum"] += 1
 
-    def spoils(self) -> bool:
-        """Whether the update at hand is to be spoiled; asked once per update."""
-        if not self._spoiled:
+    def provoke_early_update(self) -> None:
+        """Before the snapshot of the next book that somebody subscribes comes an update of it."""
+        self._owed["early_update"] += 1
+
+    def provoke_duplicate_price(self) -> None:
+        """The best ask of the next book snapshot is in it twice; the second time is right."""
+        self._owed["duplicate_price"] += 1
+
+    def provoke_exceeded_rate(self, requests: int = 1) -> None:
+        """The next so many requests are too many: each is lost, and its answer does not name it."""
+        self._owed["exceeded_rate"] += requests
+
+    def owes(self, fault: str) -> bool:
+        """Whether ``fault`` is to happen now; asked where it can happen, and then it is done with."""
+        if not self._owed[fault]:
             return False
-        self._spoiled -= 1
+        self._owed[fault] -= 1
         return True
+
+    def _talks(self) -> Iterator[KrakenConversation]:
+        for each in self.conversations:
+            assert isinstance(each, KrakenConversation)
+            yield each
 
 
 class KrakenConversation(Conversation):
@@ -147,7 +185,7 @@ class KrakenConversation(Conversation):
         venue = self._venue
         self._heard = venue.now
         self._credit = max(self._credit, venue.now)
-        if self._credit > venue.now + venue.burst * venue.patience:
+        if venue.owes("exceeded_rate") or self._credit > venue.now + venue.burst * venue.patience:
             self.say('{"Error":"Exceeded msg rate"}')  # neither the method nor the req_id is named
             return
         self._credit += venue.patience
@@ -318,7 +356,13 @@ class KrakenConversation(Conversation):
         now = self._venue.now
         match params["channel"]:
             case "book":
-                self._say_book("snapshot", symbol, *self._books[symbol].snapshot(), now)
+                bids, asks = self._books[symbol].snapshot()
+                if self._venue.owes("early_update"):
+                    self._say_book("update", symbol, bids[:1], [], now)
+                if self._venue.owes("duplicate_price"):
+                    (price, size), *_ = asks
+                    asks = [(price, size + 1), *asks]
+                self._say_book("snapshot", symbol, bids, asks, now)
             case "trade":
                 self._say_trades("snapshot", symbol, self._venue.remembered(symbol).recent)
             case "ticker":
@@ -328,20 +372,19 @@ class KrakenConversation(Conversation):
                 rows = self._venue.remembered(symbol).candles[interval]
                 self._say_candles("snapshot", symbol, interval, rows, now)
             case _:
-                self._say_instruments()
+                self._say_all_instruments()
 
     def _say_book(
         self, type_: str, symbol: str, bids: list[tuple[int, int]], asks: list[tuple[int, int]], stamp: int
     ) -> None:
         listing = self._venue.pairs[symbol]
         checksum = self._books[symbol].checksum()
-        if type_ == "update" and self._venue.spoils():
+        if type_ == "update" and self._venue.owes("wrong_checksum"):
             checksum ^= 1
-        self.say(
+        self._say_data(
             f'{{"channel":"book","type":"{type_}","data":[{{"symbol":"{symbol}",'
             f'"bids":[{_levels(listing, bids)}],"asks":[{_levels(listing, asks)}],'
-            f'"checksum":{checksum},"timestamp":"{rfc3339(stamp, 6)}"}}]}}',
-            data=True,
+            f'"checksum":{checksum},"timestamp":"{rfc3339(stamp, 6)}"}}]}}'
         )
 
     def _say_trades(self, type_: str, symbol: str, fills: Iterable[Fill]) -> None:
@@ -354,7 +397,7 @@ class KrakenConversation(Conversation):
             f'"timestamp":"{rfc3339(each.stamp, 6)}"}}'
             for each in fills
         )
-        self.say(f'{{"channel":"trade","type":"{type_}","data":[{rows}]}}', data=True)
+        self._say_data(f'{{"channel":"trade","type":"{type_}","data":[{rows}]}}')
 
     def _say_ticker(self, type_: str, symbol: str, stamp: int) -> None:
         listing, day = self._venue.pairs[symbol], self._venue.remembered(symbol).day
@@ -362,7 +405,7 @@ class KrakenConversation(Conversation):
         (bid, bid_size), (ask, ask_size) = bids.levels(1)[0], asks.levels(1)[0]
         places = listing.price_precision
         change = day.close - day.open
-        self.say(
+        self._say_data(
             f'{{"channel":"ticker","type":"{type_}","data":[{{"symbol":"{symbol}",'
             f'"bid":{decimal(bid, places)},"bid_qty":{decimal(bid_size, listing.size_precision)},'
             f'"ask":{decimal(ask, places)},"ask_qty":{decimal(ask_size, listing.size_precision)},'
@@ -370,9 +413,19 @@ class KrakenConversation(Conversation):
             f'"vwap":{decimal(day.vwap, places)},"low":{decimal(day.low, places)},'
             f'"high":{decimal(day.high, places)},"change":{decimal(change, places)},'
             f'"change_pct":{decimal(round(change * 10_000 / day.open), 2)},"trades":{day.count},'
-            f'"timestamp":"{rfc3339(stamp, 6)}"}}]}}',
-            data=True,
+            f'"timestamp":"{rfc3339(stamp, 6)}"}}]}}'
         )
+
+    def say_zero_ticker(self, symbol: str) -> None:
+        """A ticker without a quote, if the pair's is subscribed."""
+        if symbol in self._tickers:
+            none, nothing = decimal(0, self._venue.pairs[symbol].price_precision), decimal(0, 8)
+            self._say_data(
+                f'{{"channel":"ticker","type":"update","data":[{{"symbol":"{symbol}",'
+                f'"bid":{none},"bid_qty":{nothing},"ask":{none},"ask_qty":{nothing},"last":{none},'
+                f'"volume":{nothing},"vwap":{none},"low":{none},"high":{none},"change":{none},'
+                '"change_pct":0.00,"trades":0,"timestamp":"1970-01-01T00:00:00.000000Z"}]}'
+            )
 
     def _say_candles(
         self, type_: str, symbol: str, interval: int, candles: Iterable[_Candle], stamp: int
@@ -388,9 +441,14 @@ class KrakenConversation(Conversation):
             for each in candles
         )
         head = f'{{"channel":"ohlc","type":"{type_}","timestamp":"{rfc3339(stamp)}"'
-        self.say(f'{head},"data":[{rows}]}}', data=True)
+        self._say_data(f'{head},"data":[{rows}]}}')
 
-    def _say_instruments(self) -> None:
+    def say_instrument_update(self, symbol: str) -> None:
+        """The pair that changed, alone, if instruments are subscribed."""
+        if self._instruments:
+            self._say_instruments("update", [self._venue.pairs[symbol]], "")
+
+    def _say_all_instruments(self) -> None:
         pairs = self._venue.pairs.values()
         names = sorted({name for each in pairs for name in each.symbol.split("/")})
         assets = ",".join(
@@ -399,9 +457,12 @@ class KrakenConversation(Conversation):
             '"margin_rate":0.01}'
             for name in names
         )
+        self._say_instruments("snapshot", pairs, assets)
+
+    def _say_instruments(self, type_: str, pairs: Iterable[Listing], assets: str) -> None:
         rows = ",".join(
             f'{{"symbol":"{each.symbol}","base":"{each.symbol.partition("/")[0]}",'
-            f'"quote":"{each.symbol.partition("/")[2]}","status":"online",'
+            f'"quote":"{each.symbol.partition("/")[2]}","status":"{self._venue.statuses[each.symbol]}",'
             f'"qty_precision":{each.size_precision},"qty_increment":{10.0**-each.size_precision!r},'
             f'"price_precision":{each.price_precision},"cost_precision":5,"marginable":true,"has_index":true,'
             '"cost_min":0.5,"margin_initial":0.1,"position_limit_long":350,"position_limit_short":250,'
@@ -409,10 +470,15 @@ class KrakenConversation(Conversation):
             f'"qty_min":{5 * 10.0**-each.size_precision!r}}}'
             for each in pairs
         )
-        self.say(
-            f'{{"channel":"instrument","type":"snapshot","data":{{"assets":[{assets}],"pairs":[{rows}]}}}}',
-            data=True,
+        self._say_data(
+            f'{{"channel":"instrument","type":"{type_}","data":{{"assets":[{assets}],"pairs":[{rows}]}}}}'
         )
+
+    def _say_data(self, message: str) -> None:
+        if self._venue.owes("unknown_fields"):
+            message = message.replace('{"symbol":', '{"mood":{"of":[1,null]},"symbol":', 1)
+            message = message[:-1] + ',"season":"winter"}'
+        self.say(message, data=True)
 
 
 class _Request(msgspec.Struct):

@@ -1,13 +1,15 @@
-"""What a consolidated feed makes of a market's trades: prints, bars, bands and halts.
+"""What feeds make of a market: prints, bars, bands and halts; options on its stocks, and news of all of it.
 
 A few prints come late, a few are put right or taken back seconds later; the market itself is never wrong,
 only its reporting is, by a seeded chance. Which trades make a bar:
-https://docs.alpaca.markets/docs/market-data-faq.
+https://docs.alpaca.markets/docs/market-data-faq. What an option is worth follows from its stock's touch
+alone, and who trades it from the stock's trades.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection
+from datetime import UTC, date, datetime, timedelta
 from heapq import heappop, heappush
 from random import Random
 from typing import Literal, TypeAlias
@@ -35,6 +37,7 @@ Channel: TypeAlias = Literal[
     "imbalances",
     "corrections",
     "cancelErrors",
+    "news",
 ]
 
 
@@ -100,20 +103,98 @@ class Imbalance(Point, frozen=True):
     price: int
 
 
+class OptionPrint(Point, frozen=True):
+    """A trade of an option, made of its stock's."""
+
+    id: int  # of the stock's trade
+    price: int
+    size: int
+
+
+class Article(Point, frozen=True):
+    """Some news; ``stamp`` is when it was last put right."""
+
+    id: int
+    symbols: tuple[str, ...]
+    headline: str
+    created: int
+
+
+class Contract(msgspec.Struct, frozen=True):
+    """An option on ``stock``; prices are in units of the stock's.
+
+    >>> call, put, *_ = contracts(Listing("AAPL", 230_00, lot=100, tape="C"), opened=0)
+    >>> call.symbol, put.symbol
+    ('AAPL700116C00200000', 'AAPL700116P00200000')
+    >>> call.touch(Move("AAPL", 0, (), (), (), 230_00, 400, 230_02, 300, True), lot=100)
+    (2970, 5, 3032, 4)
+    """
+
+    symbol: str
+    stock: str
+    number: int  # among the stock's
+    call: bool
+    strike: int
+    expires: date
+    span: int  # what its time is worth at the strike; a quarter less for each unit away
+
+    def touch(self, move: Move, lot: int) -> tuple[int, int, int, int]:
+        """Bid, its size, ask and its size after ``move`` of the stock; a bid of 0 is none."""
+        middle = (move.bid + move.ask) // 2
+        gain = middle - self.strike if self.call else self.strike - middle
+        worth = max(0, gain) + max(0, self.span - abs(gain) // 4)
+        half = 1 + worth // 100
+        bid = max(0, worth - half)
+        sizes = [1 + (size // lot + self.number) % 50 for size in (move.bid_size, move.ask_size)]
+        return bid, sizes[0] if bid else 0, worth + half, sizes[1]
+
+
+def contracts(listing: Listing, opened: int) -> tuple[Contract, ...]:
+    """The options on a stock: calls and puts of up to seven strikes around the price that it opens at.
+
+    They expire on the first third Friday of a month that is a week or more after ``opened``.
+    """
+    dollar = 10**listing.price_precision
+    step = dollar * (1 if listing.price < 25 * dollar else 5 if listing.price < 200 * dollar else 10)
+    middle = (listing.price + step // 2) // step * step
+    strikes = [strike for strike in range(middle - 3 * step, middle + 4 * step, step) if strike > 0]
+    expires = _third_friday(opened + 7 * _DAY)
+    return tuple(
+        Contract(
+            f"{listing.symbol}{expires:%y%m%d}{'C' if call else 'P'}{strike * 1000 // dollar:08}",
+            listing.symbol,
+            2 * index + (not call),
+            call,
+            strike,
+            expires,
+            listing.price * 3 // 100,
+        )
+        for index, strike in enumerate(strikes)
+        for call in (True, False)
+    )
+
+
 class Ledger:
     """The entries of all symbols of one market, and the agenda of what is still to be entered."""
 
     def __init__(self, market: Market) -> None:
+        self.contracts = {
+            each.symbol: contracts(each, market.now) if each.stock else ()
+            for each in market.listings.values()
+        }
         self._market = market
         self._random = Random(f"{market.seed} ledger")
         self._minutes: dict[str, dict[int, dict[int, Print]]] = {each: {} for each in market.listings}
         self._bars: dict[str, dict[int, Bar]] = {each: {} for each in market.listings}
         self._agenda: list[
-            tuple[int, int, Print | Correction | Cancel | None]
+            tuple[int, int, Print | Correction | Cancel | Article | None]
         ] = []  # None: a half minute's mark
         self._entries = 0
+        self._desk = Random(f"{market.seed} news")
+        self._articles = 40_000_000
         self._corrected = 50_000_000_000_000
         self._enter(market.now // (_MINUTE // 2) * (_MINUTE // 2) + _MINUTE // 2, None)
+        self._write(market.now)
 
     def due(self) -> int:
         """The stamp of the next entry."""
@@ -140,6 +221,7 @@ class Ledger:
                 self._enter(fill.stamp + 2 * SECOND, entry)
             else:
                 points += self._printed(entry, move.stamp)
+            points += self._optioned(move, fill)
         return points
 
     def wake(self, now: int) -> list[Point]:
@@ -152,9 +234,45 @@ class Ledger:
                 self._enter(due + _MINUTE // 2, None)
             elif isinstance(point, Print):
                 points += self._printed(point, due)
+            elif isinstance(point, Article):
+                points.append(point)
+                if point.stamp == point.created:
+                    self._write(due)
             else:
                 points += self._amended(point, due)
         return points
+
+    def article(self, stamp: int, headline: str = "", symbols: Collection[str] | None = None) -> Article:
+        """A fresh piece of news, of no consequence; what is not said is drawn."""
+        draw = self._desk.getrandbits
+        if symbols is None:
+            listed = [*self._market.listings]
+            symbols = [listed[draw(16) % len(listed)] for _ in range(draw(2))]
+        names = tuple(sorted({each.replace("/", "") for each in symbols}))  # coins are spelled without
+        drawn = _HEADLINES[draw(16) % len(_HEADLINES)].format(" And ".join(names) or "The Market")
+        self._articles += 1 + draw(4)
+        return Article("news", "", stamp, self._articles, names, headline or drawn, stamp)
+
+    def _write(self, now: int) -> None:
+        """Put the next article on the agenda, minutes ahead; one in four is put right soon after."""
+        draw = self._desk.getrandbits
+        article = self.article(now + 60 * SECOND + draw(38))
+        self._enter(article.stamp, article)
+        if draw(2) == 0:
+            stamp = article.stamp + SECOND + draw(34)
+            right = msgspec.structs.replace(article, headline=f"{article.headline} (Updated)", stamp=stamp)
+            self._enter(stamp, right)
+
+    def _optioned(self, move: Move, fill: Fill) -> list[Point]:
+        """One trade of a stock in four makes one of an option, at its touch, if there is one."""
+        chain = self.contracts[fill.symbol]
+        if not chain or fill.id % 4:
+            return []
+        contract = chain[fill.id // 4 % len(chain)]
+        lot = self._market.listings[fill.symbol].lot
+        bid, _, ask, _ = contract.touch(move, lot)
+        price, size = ask if fill.side > 0 else bid, 1 + fill.size // lot
+        return [OptionPrint("trades", contract.symbol, fill.stamp, fill.id, price, size)] if price else []
 
     def _late(self, fill: Fill) -> bool:
         """One trade in four of a minute's last second is reported after the minute's bar."""
@@ -244,9 +362,17 @@ class Ledger:
             Imbalance("imbalances", listing.symbol, now, middle),
         ]
 
-    def _enter(self, stamp: int, point: Print | Correction | Cancel | None) -> None:
+    def _enter(self, stamp: int, point: Print | Correction | Cancel | Article | None) -> None:
         self._entries += 1
         heappush(self._agenda, (stamp, self._entries, point))
+
+
+_HEADLINES = (
+    "{} In Focus As Volume Picks Up",
+    "Analyst Says Little New About {}",
+    "Why {} Is Where It Is",
+    "A Closer Look At {}",
+)
 
 
 def _merged(symbol: str, midnight: int, bars: list[Bar]) -> Bar:
@@ -284,3 +410,14 @@ def _sunday(year: int, month: int, day: int) -> datetime:
     """The first Sunday on or after that day."""
     first = datetime(year, month, day, tzinfo=UTC)
     return first + timedelta(days=(6 - first.weekday()) % 7)
+
+
+def _third_friday(stamp: int) -> date:
+    """The first third Friday of a month on or after the day of ``stamp``."""
+    day = date(1970, 1, 1) + timedelta(days=stamp // _DAY)
+    while day.weekday() != _FRIDAY or not 15 <= day.day <= 21:
+        day += timedelta(days=1)
+    return day
+
+
+_FRIDAY = 4

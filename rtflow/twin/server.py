@@ -211,12 +211,12 @@ class Twin:
         """End every connection: cut without a word (1006), or by a close frame with another ``code``."""
         self._ask(lambda: self._server.disconnect(code, reason))
 
-    def silence(self, seconds: float) -> None:
-        """Say nothing for so many real seconds.
+    def silence(self, seconds: float, about: str = "") -> None:
+        """Say nothing for so many real seconds, or no message with the text ``about`` in it.
 
         Sockets stay open and pings are answered; what was to be said is lost.
         """
-        self._ask(lambda: self._server.silence(seconds))
+        self._ask(lambda: self._server.silence(seconds, about.encode()))
 
     def gap(self, count: int = 1) -> None:
         """Drop the next ``count`` data messages on the floor, whosever they are."""
@@ -236,6 +236,12 @@ class Twin:
         The dialect's class says what there is. Raises Unsupported for anything else.
         """
         self._ask(lambda: self._server.provoke(fault, details))
+
+    @property
+    def provocations(self) -> tuple[str, ...]:
+        """What :meth:`provoke` can be asked for."""
+        names = (name for name in dir(self._venue) if name.startswith("provoke_"))
+        return tuple(name.removeprefix("provoke_") for name in names)
 
     def _look(self, act: Callable[[], T]) -> T:
         """``act()``, in the twin's thread while there is one."""
@@ -289,6 +295,7 @@ class Server:
     ) -> None:
         self.venue = venue
         self.clients: set[Wire] = set()
+        self.guests: list[Callable[[], object]] = []  # what else lives on this loop, and how to end it
         self.accepted = 0
         self.moves: deque[Move] = deque(maxlen=keep)
         self.owed: deque[tuple[int, Future[None]]] = deque()
@@ -301,7 +308,7 @@ class Server:
         self._tick = tick
         self._stopping = False
         self._refused_until, self._refusal = 0.0, 503
-        self._silent_until = 0.0
+        self._silent: dict[bytes, float] = {}  # about what ("" is everything), and until when
         self._gaps = self._corruptions = 0
         self._met = FOREVER  # when the first client came
         self._heard = 0.0  # when the last request came
@@ -320,9 +327,9 @@ class Server:
             else:
                 client.hang_up(code, reason)
 
-    def silence(self, seconds: float) -> None:
+    def silence(self, seconds: float, about: bytes) -> None:
         """See :meth:`Twin.silence`."""
-        self._silent_until = self._clock() + seconds
+        self._silent[about] = self._clock() + seconds
 
     def gap(self, count: int) -> None:
         """See :meth:`Twin.gap`."""
@@ -363,6 +370,8 @@ class Server:
             await self._pass()
             await asyncio.sleep(0 if self._racing else min(0.01, self._tick / SECOND))
         server.close()
+        for end in [*self.guests]:
+            end()
         self.disconnect(1001, "going away")
         patience = self._clock() + _PATIENCE
         while self.clients and self._clock() < patience:  # each answers, or is cut
@@ -455,7 +464,7 @@ class Server:
 
     def faulty(self, message: Message) -> str | bytes | None:
         """What arrives of ``message``: all, half, or nothing of it."""
-        if self._clock() < self._silent_until:
+        if self._silent and self._is_silent_about(message.payload):
             return None
         if message.data and self._gaps:
             self._gaps -= 1
@@ -464,3 +473,8 @@ class Server:
             self._corruptions -= 1
             return message.payload[: len(message.payload) // 2]
         return message.payload
+
+    def _is_silent_about(self, payload: str | bytes) -> bool:
+        now, said = self._clock(), payload.encode() if isinstance(payload, str) else payload
+        self._silent = {about: until for about, until in self._silent.items() if now < until}
+        return any(about in said for about in self._silent)

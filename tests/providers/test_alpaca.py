@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtflow.errors import Disconnected, Rejected, Throttled, Unsupported
@@ -20,6 +20,7 @@ from rtflow.events import (
     FrameKind,
     Imbalance,
     Malformed,
+    News,
     OrderBookUpdate,
     PriceBands,
     Quote,
@@ -33,6 +34,7 @@ from rtflow.events import (
 from rtflow.provider import Answer, Decoder, Provider, Refused, Session, Subscription, Traffic
 from rtflow.providers.alpaca import Alpaca
 from rtflow.time import SECOND, parse
+from tests.fuzz import JUNK, bitten, broken, flipped, spoiled, survives
 
 NOW = 1_700_000_000 * SECOND
 LATER = NOW + 5
@@ -57,13 +59,21 @@ def frame(text: str, encoding: Encoding = "json") -> Frame:
 
 
 def stamped(said: Any) -> Any:
-    """``said`` with the texts under ``t`` as the timestamp extension."""
+    """``said`` with its stamps as the timestamp extension."""
     if isinstance(said, list):
         return [stamped(each) for each in said]
-    if isinstance(said, dict) and isinstance(said.get("t"), str):
-        nanoseconds = parse(said["t"])
-        return said | {"t": msgspec.msgpack.Ext(-1, timestamp_64(*divmod(nanoseconds, SECOND)))}
-    return said
+    if not isinstance(said, dict):
+        return said
+    texts = {key: said[key] for key in ("t", "created_at", "updated_at") if isinstance(said.get(key), str)}
+    return said | {key: extension(text) for key, text in texts.items()}
+
+
+def extension(text: str) -> object:
+    """A stamp as MessagePack has it; what is none stays what it is."""
+    try:
+        return msgspec.msgpack.Ext(-1, timestamp_64(*divmod(parse(text), SECOND)))
+    except ValueError:
+        return text
 
 
 def timestamp_64(second: int, fraction: int) -> bytes:
@@ -328,6 +338,110 @@ CRYPTO: dict[str, tuple[str, Event]] = {
 }
 
 
+OPTIONS: dict[str, tuple[str, Event]] = {
+    "trade": (
+        '{"T":"t","S":"AAPL240315C00172500","t":"2024-03-11T13:35:35.13312256Z","p":2.84,"s":1,"x":"N","c":"S"}',
+        Trade(
+            symbol="AAPL240315C00172500",
+            ts_event=1_710_164_135_133_122_560,
+            ts_recv=NOW,
+            price=2.84,
+            size=1.0,
+            side=Side.UNKNOWN,
+            venue="alpaca",
+            exchange="N",
+            conditions=("S",),
+        ),
+    ),
+    "trade whose condition is in lower case": (
+        '{"T":"t","S":"TSLA240621C00200000","t":"2024-06-03T14:00:01Z","p":3.05,"s":5,"x":"X","c":"a"}',
+        Trade(
+            "TSLA240621C00200000",
+            1_717_423_201 * SECOND,
+            NOW,
+            3.05,
+            5.0,
+            venue="alpaca",
+            exchange="X",
+            conditions=("a",),
+        ),
+    ),
+    "quote": (
+        '{"T":"q","S":"SPXW240327P04925000","t":"2024-03-12T11:59:38.897261568Z","bx":"C","bp":9.46,"bs":53,'
+        '"ax":"C","ap":9.66,"as":38,"c":"A"}',
+        Quote(
+            symbol="SPXW240327P04925000",
+            ts_event=1_710_244_778_897_261_568,
+            ts_recv=NOW,
+            bid=9.46,
+            bid_size=53.0,
+            ask=9.66,
+            ask_size=38.0,
+            venue="alpaca",
+            bid_exchange="C",
+            ask_exchange="C",
+            conditions=("A",),
+        ),
+    ),
+    "quote without a bid": (
+        '{"T":"q","S":"AAPL240315C00300000","t":"2024-03-11T13:35:36Z","bx":"?","bp":0,"bs":0,"ax":"Q",'
+        '"ap":0.01,"as":700,"c":" "}',
+        Quote(
+            "AAPL240315C00300000",
+            1_710_164_136 * SECOND,
+            NOW,
+            None,
+            None,
+            0.01,
+            700.0,
+            "alpaca",
+            "?",
+            "Q",
+            (" ",),
+        ),
+    ),
+}
+
+NEWS: dict[str, tuple[str, Event]] = {
+    "article": (
+        '{"T":"n","id":24918784,"headline":"Corsair Reports Purchase Of Majority Ownership In iDisplay, No '
+        'Terms Disclosed","summary":"Corsair Gaming, Inc. (NASDAQ:CRSR) (“Corsair”), a leading global '
+        'provider","author":"Benzinga Newsdesk","created_at":"2022-01-05T22:00:37Z","updated_at":'
+        '"2022-01-05T22:00:38Z","url":"https://www.benzinga.com/m-a/22/01/24918784/corsair","content":"\\u003cp\\u003eCorsair\\u003c/p\\u003e",'
+        '"symbols":["CRSR"],"source":"benzinga"}',
+        News(
+            symbols=("CRSR",),
+            ts_event=1_641_420_038 * SECOND,
+            ts_recv=NOW,
+            id="24918784",
+            headline="Corsair Reports Purchase Of Majority Ownership In iDisplay, No Terms Disclosed",
+            summary="Corsair Gaming, Inc. (NASDAQ:CRSR) (“Corsair”), a leading global provider",
+            content="<p>Corsair</p>",
+            author="Benzinga Newsdesk",
+            url="https://www.benzinga.com/m-a/22/01/24918784/corsair",
+            source="benzinga",
+            ts_created=1_641_420_037 * SECOND,
+            venue="alpaca",
+        ),
+    ),
+    "article of no symbol and little else": (
+        '{"T":"n","id":1,"headline":"The Week Ahead","created_at":"2022-01-05T22:00:37.5Z","updated_at":'
+        '"2022-01-05T22:00:38Z","symbols":[],"url":null,"author":null}',
+        News(
+            (),
+            1_641_420_038 * SECOND,
+            NOW,
+            "1",
+            "The Week Ahead",
+            ts_created=1_641_420_037_500_000_000,
+            venue="alpaca",
+        ),
+    ),
+}
+
+FEEDS = {"sip": STOCKS, "crypto/us": CRYPTO, "opra": OPTIONS, "news": NEWS}
+
+
 @both
 @pytest.mark.parametrize("name", STOCKS)
 def test_what_the_venue_says_of_stocks(name: str, encoding: Encoding) -> None:
@@ -343,7 +457,44 @@ def test_what_the_venue_says_of_crypto(name: str, encoding: Encoding) -> None:
 
 
 @both
-@pytest.mark.parametrize(("feed", "said"), [("sip", STOCKS), ("crypto/us", CRYPTO)])
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("feed", ["opra", "indicative"])
+def test_what_the_venue_says_of_options(feed: str, name: str, encoding: Encoding) -> None:
+    text, event = OPTIONS[name]
+    assert decode(f"[{text}]", encoding, feed) == [event]
+
+
+@both
+@pytest.mark.parametrize("name", NEWS)
+def test_what_the_venue_says_of_the_news(name: str, encoding: Encoding) -> None:
+    text, event = NEWS[name]
+    assert decode(f"[{text}]", encoding, "news") == [event]
+
+
+@both
+@pytest.mark.parametrize("condition", ['"c":""', '"c":null', '"d":1'])
+def test_an_option_may_have_no_condition(condition: str, encoding: Encoding) -> None:
+    for name in ("trade", "quote"):
+        text = OPTIONS[name][0].replace('"c":"S"', condition).replace('"c":"A"', condition)
+        (event,) = decode(f"[{text}]", encoding, "opra")
+        assert isinstance(event, Trade | Quote)
+        assert event.conditions == ()
+
+
+@pytest.mark.parametrize("key", ["id", "headline", "created_at", "updated_at"])
+@pytest.mark.parametrize("instead", [[], {"key": None}, {"key": "yesterday"}])
+def test_an_article_without_a_stamp_or_a_name_is_malformed(key: str, instead: Any) -> None:
+    said = json.loads(NEWS["article"][0])
+    if instead and key != "headline":
+        said[key] = instead["key"]
+    else:
+        del said[key]
+    (event,) = decode(json.dumps([said]), feed="news")
+    assert isinstance(event, Malformed)
+
+
+@both
+@pytest.mark.parametrize(("feed", "said"), FEEDS.items())
 def test_a_frame_holds_messages_of_all_kinds_in_their_order(
     feed: str, said: dict[str, tuple[str, Event]], encoding: Encoding
 ) -> None:
@@ -465,6 +616,9 @@ def test_a_stamp_that_is_none_is_malformed(stamp: str) -> None:
 
 
 def test_a_clients_bytes_are_what_we_think_they_are() -> None:
+    assert list(alpaca("opra").decoder().decode(Frame(FrameKind.BINARY, OPTION, NOW))) == [
+        OPTIONS["trade"][1]
+    ]
     decoder = alpaca().decoder()
     (event,) = decoder.decode(Frame(FrameKind.BINARY, OPTION, NOW))
     assert isinstance(event, Malformed)  # an option's trade is no stock's
@@ -630,75 +784,56 @@ def test_an_order_book_of_a_stock_is_nothing_we_know() -> None:
     assert decoder.skipped == 1
 
 
-def mutations() -> st.SearchStrategy[bytes]:
-    """Frames of the venue, bitten: bytes flipped, cut, put in and out."""
-    whole = [
-        frame(f"[{text},{text}]", encoding).payload
-        for said in (STOCKS, CRYPTO)
-        for text, _ in said.values()
-        for encoding in ENCODINGS
-    ]
+def packed(value: object) -> bytes:
+    """In MessagePack, which has no whole numbers beyond 64 bits."""
+    try:
+        return msgspec.msgpack.encode(value)
+    except OverflowError:
+        return b"\xcf"
 
-    def bitten(payload: bytes, bites: list[tuple[int, int, bytes]]) -> bytes:
-        changed = bytearray(payload)
-        for where, length, instead in bites:
-            start = where % (len(changed) + 1)
-            changed[start : start + length] = instead
-        return bytes(changed)
 
-    bites = st.lists(
-        st.tuples(st.integers(0, 500), st.integers(0, 4), st.binary(max_size=4)), min_size=1, max_size=4
+@settings(max_examples=800)
+@given(st.sampled_from([*FEEDS]), st.data())
+def test_nothing_that_a_venue_sends_makes_anyone_raise(feed: str, data: st.DataObject) -> None:
+    texts = [f"[{text},{text}]" for text, _ in FEEDS[feed].values()]
+    texts += [DOCUMENTED, CONNECTED, '[{"T":"error","code":406,"msg":"connection limit exceeded"}]']
+    kind = data.draw(st.sampled_from([FrameKind.TEXT, FrameKind.BINARY]))
+    if kind is FrameKind.TEXT:
+        payload = data.draw(broken([frame(text).payload for text in texts]))
+    else:
+        frames = [frame(text, "msgpack").payload for text in texts]
+        whole = spoiled(frames, msgspec.msgpack.decode, packed)
+        payload = data.draw(st.one_of(bitten(frames), flipped(frames), whole, st.binary(max_size=40)))
+    survives(alpaca(feed), Subscription.of(news=["A"]), payload, kind)
+
+
+SAID = [(feed, text, event) for feed, said in FEEDS.items() for text, event in said.values()]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@settings(max_examples=300)
+@given(st.sampled_from(SAID), st.data())
+def test_whatever_becomes_of_one_message_its_neighbours_say_what_they_always_say(
+    encoding: Encoding, said: tuple[str, str, Event], data: st.DataObject
+) -> None:
+    feed, text, event = said
+    good, bad = json.loads(text), json.loads(text)
+    bad[data.draw(st.sampled_from([key for key in sorted(bad) if key != "T"]))] = data.draw(
+        JUNK.filter(lambda value: packed(value) != b"\xcf")
     )
-    return st.builds(bitten, st.sampled_from(whole), bites)
+    if encoding == "msgpack":
+        sent = Frame(FrameKind.BINARY, packed([stamped(each) for each in (good, bad, good)]), NOW, epoch=3)
+    else:
+        sent = Frame(FrameKind.TEXT, msgspec.json.encode([good, bad, good]), NOW, epoch=3)
+    first, other, third = alpaca(feed).decoder().decode(sent)
+    assert first == third == event
+    assert isinstance(other, type(event) | Malformed)
 
 
-values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("Ttpsba"), inner, max_size=3),
-    max_leaves=6,
-)
-
-
-def spoiled() -> st.SearchStrategy[bytes]:
-    """Messages of the venue with one value replaced by any other."""
-    said = [json.loads(text) for said in (STOCKS, CRYPTO) for text, _ in said.values()]
-
-    def spoil(message: dict[str, Any], key: int, value: Any, encode: Any) -> bytes:
-        changed = message | {sorted(message)[key % len(message)]: value}
-        return bytes(encode([stamped(changed) if encode is msgspec.msgpack.encode else changed]))
-
-    return st.builds(
-        spoil,
-        st.sampled_from(said),
-        st.integers(0, 20),
-        values,
-        st.sampled_from([msgspec.json.encode, msgspec.msgpack.encode]),
-    )
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.one_of(mutations(), spoiled(), st.binary(max_size=40)))
-@example(b"\x91\x81\xa1T\xa1\xff")
-def test_nothing_that_a_venue_sends_makes_anyone_raise(payload: bytes) -> None:
-    for feed in ("sip", "crypto/us"):
-        session = alpaca(feed).session(Subscription.of(trades=["A"]))
-        assert isinstance(session.classify(payload), Traffic)
-        for kind in (FrameKind.TEXT, FrameKind.BINARY):
-            sent = Frame(kind, payload, NOW)
-            list(session.received(sent))
-            for event in alpaca(feed).decoder().decode(sent):
-                if isinstance(event, Malformed):
-                    assert event.frame is sent
-                else:
-                    assert_finite(event)
-
-
-def assert_finite(event: Event) -> None:
-    """No number of an event is negative, infinite or NaN."""
-    for name in event.__struct_fields__:
-        value = getattr(event, name)
-        if isinstance(value, float):
-            assert 0 <= value < float("inf"), (name, event)
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_stamp_of_nothing_is_malformed_and_not_the_end(encoding: Encoding) -> None:
+    (event,) = decode(json.dumps([json.loads(STOCKS["trade"][0]) | {"t": ""}]), encoding)
+    assert isinstance(event, Malformed)
 
 
 # --- what the venue says of the connection --------------------------------------------------------
@@ -744,7 +879,9 @@ def test_every_channel_has_its_kind() -> None:
         '[{"T":"subscription","trades":["A"],"quotes":["A"],"orderbooks":["A"],"bars":["A"],'
         '"updatedBars":["A"],"dailyBars":["A"]}]'
     )
-    for feed, text in (("sip", stocks), ("crypto/us", crypto)):
+    options = '[{"T":"subscription","trades":["A"],"quotes":["A"]}]'
+    news = '[{"T":"subscription","news":["A"]}]'
+    for feed, text in (("sip", stocks), ("crypto/us", crypto), ("opra", options), ("news", news)):
         kinds = [event.kind for event in decode(text, feed=feed) if isinstance(event, Status)]
         assert sorted(kinds) == sorted(alpaca(feed).kinds)
 
@@ -902,6 +1039,30 @@ def test_every_kind_has_its_channel() -> None:
         {"action": "subscribe"} | {channel: ["A"] for channel in channels}
     ]
     assert answers(crypto, frame(AUTHENTICATED)) == [{"action": "subscribe", "orderbooks": ["B"]}]
+    options = talk(alpaca("opra"), trades=["*"], quotes=["AAPL240315C00172500"])
+    assert answers(options, frame(AUTHENTICATED, "msgpack")) == [
+        {"action": "subscribe", "quotes": ["AAPL240315C00172500"], "trades": ["*"]}
+    ]
+    news = talk(alpaca("news"), news=["*"])
+    assert answers(news, frame(AUTHENTICATED)) == [{"action": "subscribe", "news": ["*"]}]
+
+
+def test_many_symbols_leave_in_requests_that_the_venues_own_client_could_send() -> None:
+    contracts = [f"AAPL2403{day:02}C{strike:08}" for day in range(10, 35) for strike in range(90)]
+    session = talk(alpaca("sip"), trades=contracts)
+    served: list[str] = []
+    sizes = []
+    requests = answers(session, frame(AUTHENTICATED))
+    while requests:
+        (request,) = requests
+        assert len(json.dumps(request)) < 32_768
+        sizes.append(len(request["trades"]))
+        served += request["trades"]
+        requests = answers(session, ack(trades=served))
+    assert sizes == [1000, 1000, 250]
+    assert served == sorted(contracts)
+    (leave,) = asked(session.wanted(Subscription(), Subscription.of(trades=contracts)))
+    assert len(leave["trades"]) == 1000
 
 
 def test_whoever_wants_nothing_asks_for_nothing() -> None:
@@ -1004,7 +1165,12 @@ def test_what_we_are_is_refused_for_good(code: int, encoding: Encoding) -> None:
     session = talk(alpaca(encoding=encoding), trades=["A"])
     (answer,) = answers(session, error(code, encoding))
     assert isinstance(answer, Rejected)
-    assert (answer.code, answer.reason) == (code, f"{code} {ERRORS[code][0]}")
+    advice = {
+        402: ": check key and secret",
+        409: ": your plan does not cover this feed",
+        411: ": your token does not cover market data",
+    }
+    assert (answer.code, answer.reason) == (code, f"{code} {ERRORS[code][0]}{advice.get(code, '')}")
 
 
 @pytest.mark.parametrize("code", [404, 407, 500, 599])
@@ -1029,7 +1195,22 @@ def test_too_many_connections_are_throttled(code: int) -> None:
     assert answer.reason == f"{code} {ERRORS[code][0]}"
 
 
-@pytest.mark.parametrize("code", [405, 410, 413])
+def test_a_star_that_may_not_be_is_refused_and_what_was_asked_beside_it_is_asked_again() -> None:
+    session = talk(alpaca("opra"), trades=["*"], quotes=["*", "AAPL240315C00172500"])
+    assert len(answers(session, frame(AUTHENTICATED, "msgpack"))) == 1
+    assert answers(session, error(413, "msgpack")) == [
+        Refused((("quotes", "*"),), "413 star subscription is not allowed for option quotes"),
+        {"action": "subscribe", "quotes": ["AAPL240315C00172500"], "trades": ["*"]},
+    ]
+    assert answers(session, error(413, "msgpack")) == [
+        Refused(
+            (("quotes", "AAPL240315C00172500"), ("trades", "*")),
+            "413 star subscription is not allowed for option quotes",
+        )
+    ], "a venue that says so of no star is taken at its word"
+
+
+@pytest.mark.parametrize("code", [405, 410])
 def test_a_refused_request_leaves_the_rest_in_place(code: int) -> None:
     session = serving(trades=["A"])
     assert asked(session.wanted(Subscription.of(trades=["B"], quotes=["*"]), Subscription()))
@@ -1092,7 +1273,7 @@ def test_a_key_that_the_venue_cannot_read_is_refused_for_good() -> None:
     assert answers(session, frame(CONNECTED)) == [AUTH]
     (answer,) = answers(session, error(400))
     assert isinstance(answer, Rejected)
-    assert answer.code == 400
+    assert (answer.code, answer.reason) == (400, "400 invalid syntax: check key and secret")
 
 
 @pytest.mark.parametrize("code", [400, 405, 410, 413])
@@ -1237,7 +1418,7 @@ def test_data_is_data_however_many(count: int, encoding: Encoding) -> None:
     assert session.classify(frame(json.dumps([backwards] * count), encoding).payload) is Traffic.DATA
 
 
-@pytest.mark.parametrize("said", [STOCKS, CRYPTO])
+@pytest.mark.parametrize("said", FEEDS.values())
 @both
 def test_every_type_of_data_is_data(said: dict[str, tuple[str, Event]], encoding: Encoding) -> None:
     session = talk(alpaca())
@@ -1254,7 +1435,12 @@ def test_what_nobody_can_read_delivers_nothing(payload: bytes) -> None:
 
 def test_the_line_itself_fails_as_any_other_does() -> None:
     session = talk(alpaca())
-    assert isinstance(session.denied(401, "Unauthorized"), Rejected)
+    for code, text in ((401, "Unauthorized"), (403, "Forbidden")):
+        refusal = session.denied(code, text)
+        assert isinstance(refusal, Rejected)
+        assert (refusal.code, refusal.reason) == (code, f"HTTP {code} {text}: check key and secret")
+    assert isinstance(session.denied(404, "Not Found"), Rejected)
+    assert "key" not in str(session.denied(404, "Not Found"))
     assert isinstance(session.denied(429, "Too Many Requests"), Throttled)
     assert isinstance(session.denied(503, ""), Disconnected)
     assert isinstance(session.closed(1006, ""), Disconnected)
@@ -1275,12 +1461,16 @@ def test_the_line_itself_fails_as_any_other_does() -> None:
         ("crypto/us", "v1beta3/crypto/us"),
         ("crypto/us-1", "v1beta3/crypto/us-1"),
         ("crypto/eu-1", "v1beta3/crypto/eu-1"),
+        ("indicative", "v1beta1/indicative"),
+        ("opra", "v1beta1/opra"),
+        ("news", "v1beta1/news"),
     ],
 )
 def test_each_feed_has_its_address(feed: str, path: str) -> None:
-    request = alpaca(feed).request(Subscription.of(trades=["A"]))
+    request = alpaca(feed).request(Subscription())
     assert request.url == f"wss://stream.data.alpaca.markets/{path}"
-    assert request.headers == {"Content-Type": "application/json"}
+    encoding = "msgpack" if feed in ("opra", "indicative") else "json"
+    assert request.headers == {"Content-Type": f"application/{encoding}"}
 
 
 def test_the_free_feed_is_the_first_choice() -> None:
@@ -1301,10 +1491,81 @@ def test_headers_choose_the_encoding_and_carry_the_key_if_so_asked() -> None:
     }
 
 
-@pytest.mark.parametrize(("feed", "kind"), [("sip", "books"), ("crypto/us", "lulds"), ("iex", "news")])
-def test_a_kind_that_a_feed_does_not_have_is_unsupported(feed: str, kind: str) -> None:
-    with pytest.raises(Unsupported, match=f"alpaca has no '{kind}'; it offers bars"):
+@pytest.mark.parametrize(
+    ("feed", "kind", "offer"),
+    [
+        ("sip", "books", "bars"),
+        ("crypto/us", "lulds", "bars"),
+        ("iex", "news", "bars"),
+        ("opra", "bars", "quotes, trades$"),
+        ("news", "trades", "news$"),
+    ],
+)
+def test_a_kind_that_a_feed_does_not_have_is_unsupported(feed: str, kind: str, offer: str) -> None:
+    with pytest.raises(Unsupported, match=f"alpaca has no '{kind}'; it offers {offer}"):
         alpaca(feed).request(Subscription.of(**{kind: ["A"]}))
+
+
+def symbols(count: int) -> list[str]:
+    return [f"S{number}" for number in range(count)]
+
+
+@pytest.mark.parametrize(("feed", "limit"), [("indicative", 200), ("opra", 1000)])
+def test_the_quotes_of_options_are_limited_by_the_feed_and_their_trades_are_not(
+    feed: str, limit: int
+) -> None:
+    alpaca(feed).request(Subscription.of(quotes=symbols(limit), trades=["*", *symbols(2000)]))
+    with pytest.raises(Unsupported) as refusal:
+        alpaca(feed).request(Subscription.of(quotes=symbols(limit + 1)))
+    assert str(refusal.value) == (
+        f"alpaca's plan allows {limit} quotes of options on {feed}, and not {limit + 1}; "
+        "if yours allows more, say so by symbol_limit="
+    )
+    alpaca(feed, symbol_limit=5000).request(Subscription.of(quotes=symbols(limit + 1)))
+
+
+def test_there_is_no_star_for_the_quotes_of_options() -> None:
+    with pytest.raises(Unsupported, match="no '\\*' for the quotes of options; name the contracts"):
+        alpaca("opra").request(Subscription.of(quotes="*"))
+
+
+@pytest.mark.parametrize("feed", ["iex", "crypto/us"])
+def test_a_plan_counts_trades_and_quotes_and_nothing_else(feed: str) -> None:
+    within = Subscription.of(trades=symbols(20), quotes=symbols(10), bars=["*", *symbols(100)])
+    alpaca(feed, symbol_limit=30).request(within)
+    alpaca(feed).request(within | Subscription.of(trades=symbols(5000), quotes="*"))
+    for more, count in ((Subscription.of(trades="X"), "31"), (Subscription.of(quotes="*"), "all of them")):
+        with pytest.raises(Unsupported) as refusal:
+            alpaca(feed, symbol_limit=30).request(within | more)
+        assert str(refusal.value).startswith(
+            f"alpaca's plan allows 30 trades and quotes together on {feed}, and not {count}; "
+        )
+
+
+def test_options_are_not_to_be_had_in_json() -> None:
+    assert alpaca("opra", encoding="msgpack").request(Subscription()).headers == {
+        "Content-Type": "application/msgpack"
+    }
+    with pytest.raises(Unsupported, match="alpaca sends options as msgpack only, not as json"):
+        alpaca("indicative", encoding="json")
+
+
+@pytest.mark.parametrize(("key", "secret"), [("", ""), (KEY, ""), ("", SECRET), (" ", SECRET), (None, None)])
+def test_without_key_and_secret_it_says_what_to_give(key: Any, secret: Any) -> None:
+    with pytest.raises(ValueError, match=r"give both, as in Alpaca\(key, secret\)") as refusal:
+        Alpaca(key, secret)
+    assert SECRET not in str(refusal.value)
+
+
+@pytest.mark.parametrize("url", ["", "stream.data.alpaca.markets/v2/iex", "https://127.0.0.1/v2/iex"])
+def test_an_address_that_is_no_websockets_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="ws://… or wss://…, not '" + url):
+        alpaca(url=url)
+
+
+def test_its_profile_has_every_kind_of_every_feed() -> None:
+    kinds = {kind for feed in ("iex", "crypto/us", "opra", "news") for kind in alpaca(feed).kinds}
+    assert {*Alpaca.profile.kinds} == kinds
 
 
 def test_a_feed_that_alpaca_does_not_have_is_unsupported() -> None:
@@ -1317,6 +1578,7 @@ def test_a_feed_that_alpaca_does_not_have_is_unsupported() -> None:
     [
         {"encoding": "xml"},
         {"auth": "handshake"},
+        {"symbol_limit": 0},
         {"lot": 0.0},
         {"lot": -1.0},
         {"lot": float("inf")},

@@ -14,6 +14,7 @@ import pytest
 from rtflow.time import SECOND, parse
 from rtflow.time import format as rfc3339
 from rtflow.twin.alpaca import AlpacaVenue
+from rtflow.twin.ledger import contracts
 from rtflow.twin.market import Listing, Market, Move
 from rtflow.twin.venue import Conversation, Denied, Hangup, Message
 
@@ -519,6 +520,276 @@ def test_a_coin_without_trades_has_a_bar_of_its_middle() -> None:
     bar, day = points(talk)
     assert bar["o"] == bar["h"] == bar["l"] == bar["c"] == pytest.approx(100, rel=0.01)
     assert (bar["v"], bar["n"], bar["vw"], day["v"], day["vw"]) == (0, 0, 0, 0, 0)
+
+
+# --- options ------------------------------------------------------------------------------------------------
+
+
+def packed(talk: Conversation) -> list[dict[str, Any]]:
+    """What was said in MessagePack, with its stamps in nanoseconds."""
+    messages = [each.payload for each in talk.take() if isinstance(each, Message)]
+    assert all(isinstance(each, bytes) for each in messages)
+    return [
+        {key: unpacked(bytes(value)) for key, value in said.items()}
+        for each in messages
+        for said in msgspec.msgpack.decode(each, type=list[dict[str, msgspec.Raw]])  # type: ignore[arg-type]
+    ]
+
+
+def unpacked(value: bytes) -> Any:
+    """A value; of a stamp all nine digits, where a datetime would keep six."""
+    number = int.from_bytes(value[2:], "big")
+    match value[:2]:
+        case b"\xd7\xff":
+            return (number & 0x3_FFFF_FFFF) * SECOND + (number >> 34)
+        case b"\xd6\xff":
+            return number * SECOND
+    return msgspec.msgpack.decode(value)
+
+
+def optioned(alpaca: AlpacaVenue, path: str = "/v1beta1/opra", **channels: list[str]) -> Conversation:
+    talk = admitted(alpaca, path, content_type="application/msgpack")
+    talk.received(msgspec.msgpack.encode({"action": "subscribe"} | channels))
+    return talk
+
+
+def test_a_stock_has_calls_and_puts_around_its_price() -> None:
+    chain = contracts(Listing("AAPL", 230_00, lot=100, tape="C"), START)
+    assert [each.symbol for each in chain[:4]] == [
+        "AAPL261016C00200000",
+        "AAPL261016P00200000",
+        "AAPL261016C00210000",
+        "AAPL261016P00210000",
+    ]
+    assert len(chain) == 14
+    assert [each.number for each in chain] == list(range(14))
+    cheap = contracts(Listing("X", 2_000, 3, lot=100, levels=4, tape="A"), START)
+    assert [each.symbol for each in cheap[::2]] == [
+        f"X261016C{strike:08}" for strike in (1000, 2000, 3000, 4000, 5000)
+    ]
+    assert [each.symbol[-8:] for each in contracts(Listing("Y", 100_00, tape="A"), START)[::2]] == [
+        f"{strike:08}" for strike in range(85_000, 116_000, 5_000)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("opened", "expires"),
+    [
+        ("2026-09-25T17:48:20Z", "2026-10-16"),
+        ("2026-10-09T00:00:00Z", "2026-10-16"),  # a week ahead
+        ("2026-10-10T00:00:00Z", "2026-11-20"),  # no longer
+        ("2026-12-31T00:00:00Z", "2027-01-15"),
+    ],
+)
+def test_options_expire_on_a_third_friday(opened: str, expires: str) -> None:
+    (expiry,) = {f"{each.expires}" for each in contracts(Listing("A", 100_00, tape="A"), parse(opened))}
+    assert expiry == expires
+
+
+def test_quotes_of_options_follow_the_touch_of_the_stock() -> None:
+    alpaca = venue(rate=2.0)
+    call, put = alpaca.ledger.contracts["AAPL"][:2]
+    talk = optioned(alpaca, quotes=[call.symbol, put.symbol])
+    (ack,) = packed(talk)[-1:]
+    assert ack == {"T": "subscription", "trades": [], "quotes": sorted([call.symbol, put.symbol])}
+    moves = [each for each in watched(alpaca, 20) if each.symbol == "AAPL" and each.touched]
+    told = packed(talk)
+    assert list(told[0]) == ["T", "S", "t", "bx", "bp", "bs", "ax", "ap", "as", "c"]
+    for option in (call, put):
+        expected = [(option.touch(move, 100), move.stamp) for move in moves]
+        changes = [
+            each
+            for each, before in zip(expected, [None, *expected], strict=False)
+            if not before or each[0] != before[0]
+        ]
+        assert [
+            ((round(each["bp"] * 100), each["bs"], round(each["ap"] * 100), each["as"]), each["t"])
+            for each in told
+            if each["S"] == option.symbol
+        ] == changes
+    assert {each["S"] for each in told} == {call.symbol, put.symbol}
+    assert all(0 < each["bp"] < each["ap"] for each in told if each["S"] == call.symbol)
+    worthless = [each for each in told if each["S"] == put.symbol and not each["bp"]]
+    assert worthless, "far below the stock a put is worth nothing"
+    assert {(each["bx"], each["bs"], each["c"]) for each in worthless} == {("?", 0, " ")}
+
+
+def test_trades_of_options_are_made_of_the_stocks_trades() -> None:
+    alpaca = venue(rate=5.0)
+    talk = optioned(alpaca, "/v1beta1/indicative", trades=["*"])
+    talk.take()
+    expected = []
+    for move in watched(alpaca, 40):
+        for fill in move.trades:
+            chain = alpaca.ledger.contracts[fill.symbol]
+            if chain and fill.id % 4 == 0:
+                option = chain[fill.id // 4 % len(chain)]
+                bid, _, ask, _ = option.touch(move, 100)
+                if price := ask if fill.side == 1 else bid:
+                    expected.append((option.symbol, price, 1 + fill.size // 100, fill.stamp))
+    told = packed(talk)
+    assert list(told[0]) == ["T", "S", "t", "p", "s", "x", "c"]
+    assert [(each["S"], round(each["p"] * 100), each["s"], each["t"]) for each in told] == expected
+    assert {each["S"][:4] for each in told} >= {"AAPL", "FAKE"}, "options have the stocks' own names"
+    assert {each["c"] for each in told} == {"I", "S", "a"}
+
+
+def test_options_come_in_msgpack_or_not_at_all() -> None:
+    for headers in ({}, {"Content-Type": "application/json"}):
+        talk = venue().connect("/v1beta1/opra", headers)
+        text = "option messages are only available in MsgPack format"
+        assert talk.take() == [*error(412, text), Hangup(1000, text)]
+
+
+def test_the_quotes_of_options_have_no_star_and_limits_of_their_own() -> None:
+    talk = optioned(venue(), "/v1beta1/indicative", quotes=["*"], trades=["*"])
+    (refusal,) = packed(talk)
+    assert refusal["code"] == 413
+    assert not talk.listening
+    many = [f"A{number}" for number in range(201)]
+    talk.received(msgspec.msgpack.encode({"action": "subscribe", "quotes": many, "trades": many}))
+    assert packed(talk)[0]["code"] == 405
+    talk.received(msgspec.msgpack.encode({"action": "subscribe", "quotes": many[1:], "trades": many}))
+    assert len(packed(talk)[0]["quotes"]) == 200
+    talk.received(msgspec.msgpack.encode({"action": "unsubscribe", "quotes": ["*"]}))
+    assert packed(talk)[0]["T"] == "subscription"
+    few = optioned(venue(symbol_limit=1), quotes=many[:2])
+    assert packed(few)[0]["code"] == 405
+
+
+def test_a_page_lists_the_options_there_are() -> None:
+    alpaca = venue()
+    page = json.loads(alpaca.page("/v2/options/contracts?underlying_symbols=NOPE,SPY&status=active", {}).body)
+    assert page["next_page_token"] is None
+    assert [each["symbol"] for each in page["option_contracts"]] == [
+        each.symbol for each in alpaca.ledger.contracts["SPY"]
+    ]
+    first = page["option_contracts"][0]
+    assert first | {"id": "", "underlying_asset_id": ""} == {
+        "id": "",
+        "symbol": "SPY261016C00540000",
+        "name": "SPY Oct 16 2026 540 Call",
+        "status": "active",
+        "tradable": True,
+        "expiration_date": "2026-10-16",
+        "root_symbol": "SPY",
+        "underlying_symbol": "SPY",
+        "underlying_asset_id": "",
+        "type": "call",
+        "style": "american",
+        "strike_price": "540",
+        "size": "100",
+    }
+    whole = json.loads(alpaca.page("/v2/options/contracts", {}).body)["option_contracts"]
+    assert {each["underlying_symbol"] for each in whole} == {"AAPL", "SPY", "FAKEPACA"}
+    assert alpaca.page("/v2/orders", {}).status == 404
+    plain = AlpacaVenue(Market(1, [Listing("Y", 4_000, 0, lot=100, levels=4, tape="A")], start=START))
+    (strike, *_) = json.loads(plain.page("/v2/options/contracts", {}).body)["option_contracts"]
+    assert strike["strike_price"] == "3970"
+
+
+# --- news ---------------------------------------------------------------------------------------------------
+
+
+def readers(alpaca: AlpacaVenue, *symbols: str) -> Conversation:
+    talk = admitted(alpaca, "/v1beta1/news")
+    say(talk, action="subscribe", news=list(symbols))
+    ((ack,),) = heard(talk)
+    assert ack == {"T": "subscription", "news": sorted(symbols)}
+    return talk
+
+
+def test_news_are_rare_and_some_are_put_right() -> None:
+    alpaca = venue(rate=0.01)
+    talk = readers(alpaca, "*")
+    alpaca.advance(START + 3 * 3600 * SECOND)
+    told = points(talk)
+    assert 20 < len(told) < 120
+    assert list(told[0]) == [
+        "T",
+        "id",
+        "headline",
+        "summary",
+        "author",
+        "created_at",
+        "updated_at",
+        "url",
+        "content",
+        "symbols",
+        "source",
+    ]
+    assert {symbol for each in told for symbol in each["symbols"]} == {
+        "AAPL",
+        "SPY",
+        "FAKEPACA",
+        "BTCUSD",
+        "SOLUSD",
+    }
+    assert [each for each in told if not each["symbols"]], "some are about nobody"
+    originals = {each["id"]: each for each in told if each["created_at"] == each["updated_at"]}
+    updates = [each for each in told if each["created_at"] != each["updated_at"]]
+    assert updates
+    for each in updates:
+        first = originals[each["id"]]
+        assert each["created_at"] == first["created_at"] < each["updated_at"]
+        assert each["headline"] == f"{first['headline']} (Updated)"
+    assert len(originals) + len(updates) == len(told)
+
+
+def test_an_article_is_told_once_to_whoever_wants_one_of_its_symbols() -> None:
+    alpaca = venue()
+    both, one, other = readers(alpaca, "*", "AAPL"), readers_of(alpaca, "SPY"), readers_of(alpaca, "TSLA")
+    stocks = admitted(alpaca, "/v2/sip")
+    say(stocks, action="subscribe", trades=["*"])
+    stocks.take()
+    alpaca.provoke_news("Apple And Spiders", ["SPY", "AAPL"])
+    for talk in (both, one):
+        (article,) = points(talk)
+        assert (article["headline"], article["symbols"]) == ("Apple And Spiders", ["AAPL", "SPY"])
+        assert article["created_at"] == article["updated_at"] == "2026-09-25T17:48:20Z"
+    assert other.take() == stocks.take() == []
+    alpaca.provoke_news(symbols=[])
+    assert [each["symbols"] for each in points(both)] == [[]]
+    assert one.take() == []
+    alpaca.provoke_news()
+    assert len(points(both)) == 1
+    alpaca.advance(START + SECOND)
+    assert points(both) == [], "nothing else moves a reader of news"
+
+
+def readers_of(alpaca: AlpacaVenue, symbol: str) -> Conversation:
+    """Another account's conversation: one key has one connection for each feed."""
+    talk = alpaca.connect("/v1beta1/news", {})
+    say(talk, action="auth", key=f"key of {symbol}", secret="s")
+    say(talk, action="subscribe", news=[symbol])
+    talk.take()
+    return talk
+
+
+def test_news_in_msgpack_have_stamps_of_their_own() -> None:
+    alpaca = venue()
+    talk = admitted(alpaca, "/v1beta1/news", content_type="application/msgpack")
+    talk.received(msgspec.msgpack.encode({"action": "subscribe", "news": ["*"]}))
+    talk.take()
+    alpaca.provoke_news("Hello")
+    (article,) = packed(talk)
+    assert (article["created_at"], article["updated_at"]) == (START, START)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "over"),
+    [
+        (407, "slow client", True),
+        (412, "option messages are only available in MsgPack format", True),
+        (413, "star subscription is not allowed for option quotes", False),
+        (500, "internal error", False),
+    ],
+)
+def test_an_error_comes_on_request_and_some_are_the_end(code: int, text: str, over: bool) -> None:
+    alpaca = venue()
+    talk = admitted(alpaca)
+    alpaca.provoke_error(code)
+    assert talk.take() == [*error(code, text), *([Hangup(1000, text)] if over else [])]
 
 
 # --- encodings ----------------------------------------------------------------------------------------------

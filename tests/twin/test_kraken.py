@@ -514,6 +514,99 @@ def test_one_checksum_is_wrong_on_request() -> None:
         book.apply(row)
 
 
+def test_an_update_comes_before_the_snapshot_on_request() -> None:
+    kraken = venue()
+    talk = greeted(kraken)
+    kraken.provoke_early_update()
+    said = ask(talk, "subscribe", channel="book", symbol=["BTC/USD", "ADA/USD"])[2:]
+    assert [(each["type"], each["data"][0]["symbol"]) for each in map(json.loads, said)] == [
+        ("update", "BTC/USD"),
+        ("snapshot", "BTC/USD"),
+        ("snapshot", "ADA/USD"),
+    ]
+    (early,) = data(said, "book")
+    snapshot = data(said, "book", "snapshot")[0]
+    assert (early["bids"], early["asks"]) == (snapshot["bids"][:1], [])
+    assert early["checksum"] == snapshot["checksum"]
+
+
+def test_a_price_is_twice_in_a_snapshot_on_request_and_the_second_time_counts() -> None:
+    kraken = venue()
+    kraken.provoke_duplicate_price()
+    talk = greeted(kraken)
+    first, second = data(
+        ask(talk, "subscribe", channel="book", symbol=["BTC/USD", "ADA/USD"]), "book", "snapshot"
+    )
+    prices = [level["price"] for level in first["asks"]]
+    assert prices[0] == prices[1]
+    assert first["asks"][0]["qty"] != first["asks"][1]["qty"]
+    assert len(prices) == 11
+    NaiveBook(10, first)
+    assert len(second["asks"]) == 10
+
+
+def test_a_pair_changes_its_status_on_request() -> None:
+    kraken = venue()
+    talk, other = greeted(kraken), greeted(kraken)
+    ask(talk, "subscribe", channel="instrument")
+    kraken.provoke_instrument_update("ADA/USD")
+    (update,) = map(json.loads, texts(talk))
+    assert update["type"] == "update"
+    assert update["data"]["assets"] == []
+    assert [(each["symbol"], each["status"]) for each in update["data"]["pairs"]] == [
+        ("ADA/USD", "cancel_only")
+    ]
+    assert texts(other) == []
+    snapshot = json.loads(ask(other, "subscribe", channel="instrument")[1])
+    assert [each["status"] for each in snapshot["data"]["pairs"]] == ["online", "cancel_only"]
+    with pytest.raises(KeyError):
+        kraken.provoke_instrument_update("NOPE/USD")
+
+
+def test_a_ticker_of_zeros_comes_on_request_to_whoever_listens() -> None:
+    kraken = venue()
+    talk, other = greeted(kraken), greeted(kraken)
+    ask(talk, "subscribe", channel="ticker", symbol=["BTC/USD"])
+    kraken.provoke_zero_ticker("BTC/USD")
+    assert texts(talk) == [
+        '{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","bid":0.0,"bid_qty":0.00000000,'
+        '"ask":0.0,"ask_qty":0.00000000,"last":0.0,"volume":0.00000000,"vwap":0.0,"low":0.0,"high":0.0,'
+        '"change":0.0,"change_pct":0.00,"trades":0,"timestamp":"1970-01-01T00:00:00.000000Z"}]}'
+    ]
+    assert texts(other) == []
+
+
+def test_a_channel_that_nobody_knows_speaks_on_request() -> None:
+    kraken = venue()
+    first, second = greeted(kraken), greeted(kraken)
+    kraken.provoke_unknown_channel()
+    assert texts(first) == texts(second) != []
+
+
+def test_fields_that_nobody_knows_come_once_on_request() -> None:
+    kraken = venue()
+    talk = greeted(kraken)
+    ask(talk, "subscribe", channel="trade", symbol=["BTC/USD"])
+    kraken.provoke_unknown_fields()
+    kraken.advance(START + 5 * SECOND)
+    first, *rest = [each for each in map(json.loads, texts(talk)) if each["channel"] == "trade"]
+    assert (first["season"], first["data"][0]["mood"]) == ("winter", {"of": [1, None]})
+    assert rest
+    assert all("season" not in each for each in rest)
+
+
+def test_requests_are_too_many_on_request() -> None:
+    talk = greeted(kraken := venue())
+    kraken.provoke_exceeded_rate(2)
+    answers = [
+        *ask(talk, "subscribe", channel="trade", symbol=["BTC/USD"]),
+        *ask(talk, "ping"),
+        *ask(talk, "ping"),
+    ]
+    assert answers == ['{"Error":"Exceeded msg rate"}'] * 2 + ['{"method":"pong"' + NOW]
+    assert not talk.listening
+
+
 def test_the_engine_announces_its_state_to_everybody() -> None:
     kraken = venue()
     first, second = greeted(kraken), greeted(kraken)
