@@ -834,7 +834,8 @@ def _explained(error: Exception, request: Request, timeout: float, session: Sess
     host = urlsplit(request.url).netloc.rpartition("@")[2]
     if isinstance(error, websocket.WebSocketBadStatusException):
         body = (error.resp_body or b"").decode(errors="replace").strip()
-        said = (error.resp_headers or {}).get("x-error-message", "")  # where Angel One, for one, says why
+        headers: dict[str, str] = error.resp_headers or {}
+        said = headers.get("x-error-message", "")  # where Angel One, for one, says why
         text = ": ".join(part for part in (error.status_message or "", said, body[:_LONGEST_BODY]) if part)
         return session.denied(error.status_code, text)
     if isinstance(error, websocket.WebSocketProxyException):

@@ -130,7 +130,7 @@ def test_every_operator_draws_its_marble_and_shows_an_example(name: str) -> None
 
 @pytest.mark.parametrize("name", sorted(OPERATORS))
 def test_options_of_an_operator_are_keyword_only(name: str) -> None:
-    subject = {"every", "provider", "operator", "types", "fetch"}  # what the operator is about may stand first
+    subject = {"every", "provider", "operator", "types", "fetch"}  # what it is about may stand first
     for parameter in inspect.signature(getattr(operators, name)).parameters.values():
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY or parameter.name in subject, parameter
 

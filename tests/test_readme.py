@@ -16,6 +16,7 @@ import reactivex
 from reactivex import Observable
 
 import rtflow
+from rtflow import comparison
 from rtflow import operators as op
 from rtflow.events import Frame, FrameKind, Malformed, Side, Trade
 from rtflow.provider import Subscription
@@ -54,6 +55,10 @@ def test_the_first_screen_has_the_two_commands_that_work_alone() -> None:
     if os.name != "nt":
         ci = (Path(__file__).parent.parent / ".ci" / "run").read_text("utf-8")
         assert "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest\n" in ci
+
+
+def test_the_table_of_venues_is_what_the_providers_declare() -> None:
+    assert comparison.markdown() in README, "rtflow providers --markdown"
 
 
 def test_the_pipeline_of_ten_lines_prints_trades_bars_and_books() -> None:

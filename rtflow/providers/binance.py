@@ -126,6 +126,7 @@ class Binance:
         checksum="–",
         heartbeat="ping frame: 20 s, USD-M 3 min",
         limits="1,024 streams; 5 messages/s, USD-M 10",
+        transport="WebSocket; snapshots by REST",
     )
 
     def __init__(

@@ -76,6 +76,7 @@ from rtflow.events import (
     Trade,
 )
 from rtflow.provider import (
+    Answer,
     Profile,
     Refused,
     Request,
@@ -187,7 +188,7 @@ class Polygon:
         self.cluster = cluster
         self.feed = feed
         self.url = url or f"wss://{feed}.{_HOSTS[host]}/{cluster}"
-        self._kind_of_market = market = _CLUSTERS[cluster]
+        self._market = market = _CLUSTERS[cluster]
         self._codes = market.launchpad if feed == "launchpad" else market.codes
         if not self._codes:
             raise Unsupported(f"{self.name}'s launchpad feed has no {cluster}")
@@ -212,7 +213,7 @@ class Polygon:
             check_kinds(self, subscription)
         except Unsupported as error:
             raise Unsupported(f"{error} on its cluster {self.cluster}") from None
-        market = self._kind_of_market
+        market = self._market
         for kind, symbol in sorted(subscription.topics):
             if symbol == "*" and kind in market.singly:
                 raise Unsupported(
@@ -233,11 +234,11 @@ class Polygon:
 
     def session(self, subscription: Subscription) -> PolygonSession:
         """A conversation that authenticates, then subscribes what is wanted, one request at a time."""
-        return PolygonSession(subscription, self._kind_of_market, self._codes, self._key)
+        return PolygonSession(subscription, self._market, self._codes, self._key)
 
     def decoder(self) -> PolygonDecoder:
         """A reader of the cluster's frames."""
-        return PolygonDecoder(self._kind_of_market, self._lot)
+        return PolygonDecoder(self._market, self._lot)
 
 
 _SYMBOL = re.compile(r"[^\s,]+")  # rule 4: what separates topics is part of none
@@ -245,8 +246,6 @@ _CONTRACTS = 1000
 
 
 # ---------------------------------------------------------------------------------------------- talking
-
-_Answer: TypeAlias = Send | Refused | RtflowError
 
 _PATIENCE = 10 * SECOND  # for the greeting, for the answer to the key, and for those to a request
 _AT_ONCE = 0  # a deadline of which we know only that it begins now: the first wake() tells when now is
@@ -289,12 +288,12 @@ class PolygonSession(Session):
             return _CONTROL if b'"status"' in payload else _DATA
         return self._looked_into(payload)
 
-    def received(self, frame: Frame) -> Iterable[_Answer]:
+    def received(self, frame: Frame) -> Iterable[Answer]:
         try:
             elements = _split(frame.payload)
         except _BROKEN:
             return ()  # the decoder reads the same frame and says so
-        answers: list[_Answer] = []
+        answers: list[Answer] = []
         for element in elements:
             try:
                 said = _read_status(element)
@@ -337,7 +336,7 @@ class PolygonSession(Session):
             return _CONTROL
         return _CONTROL if "status" in types or not types & self._market.types else _DATA
 
-    def _heard(self, said: _Status, now: int) -> Iterable[_Answer]:
+    def _heard(self, said: _Status, now: int) -> Iterable[Answer]:
         reason = f"{said.status}: {said.message}"
         match said.status:
             case "auth_failed":
@@ -387,7 +386,7 @@ class PolygonSession(Session):
         self._served.clear()
         return self._authenticate(now)
 
-    def _acknowledged(self, said: _Status, now: int) -> Iterable[_Answer]:
+    def _acknowledged(self, said: _Status, now: int) -> Iterable[Answer]:
         topics = self._market.named(said.message)
         if said.message.startswith("unsubscribed"):
             # nobody says whether a symbol of its own outlives its wildcard: it is asked for again
@@ -398,7 +397,7 @@ class PolygonSession(Session):
             self._unheard.difference_update(topics)
         return self._settled(topics, now)
 
-    def _declined(self, reason: str, now: int) -> Iterable[_Answer]:
+    def _declined(self, reason: str, now: int) -> Iterable[Answer]:
         if not self._admitted:
             return (Rejected(reason, code="error") if self._greeted else Disconnected(reason),)
         topics = self._market.named(reason)
@@ -412,7 +411,7 @@ class PolygonSession(Session):
         self._served.difference_update(topics)  # not subscribed, it says, and neither do we want it
         return self._settled(topics, now)
 
-    def _settled(self, topics: Collection[Topic], now: int) -> Iterator[_Answer]:
+    def _settled(self, topics: Collection[Topic], now: int) -> Iterator[Answer]:
         """These topics have their answer. A request is over when all of its topics have one, named or not."""
         asked = self._asked
         if asked is not None:

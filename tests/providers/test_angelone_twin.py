@@ -324,7 +324,7 @@ def test_an_expired_token_is_rejected_at_the_next_upgrade_and_not_retried() -> N
         watch.until(lambda: watch.error)
         assert twin.accepted == 1
     assert isinstance(watch.error, Rejected)
-    assert "HTTP 401 Unauthorized: Invalid Header - " in str(watch.error), "the venue's own words, of a header"
+    assert "HTTP 401 Unauthorized: Invalid Header - " in str(watch.error), "the venue's words, of a header"
     assert "log in anew" in str(watch.error)
 
 

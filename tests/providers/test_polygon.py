@@ -1105,7 +1105,11 @@ def test_a_wildcard_covers_its_symbols_while_it_is_wanted() -> None:
     assert wants(session, removed={"trades": "*"}) == [ask("unsubscribe", "T.*")]
     assert talking(session, *left("T.*")) == [ask("subscribe", "T.A")]
     assert talking(session, *served("T.A")) == []
-    assert wants(session, {"trades": "*"}, {"trades": "A"}) == [ask("subscribe", "T.*")], "A is not left"
+    assert wants(session, {"trades": "*"}) == [ask("subscribe", "T.*")]
+    assert talking(session, *served("T.*")) == []
+    assert wants(session, removed={"trades": "A"}) == [], "nobody says whether * would go on without it"
+    assert wants(session, {"trades": "A"}, {"trades": "*"}) == [ask("unsubscribe", "T.*")]
+    assert talking(session, *left("T.*")) == [ask("subscribe", "T.A")], "nor whether it outlives *"
 
 
 def test_an_acknowledgement_without_a_request_is_the_truth_all_the_same() -> None:
@@ -1182,6 +1186,19 @@ def test_a_request_without_an_answer_is_repeated_once_and_then_taken_as_heard() 
     assert wants(session, removed={"books": "BTC-USD"}) == [ask("unsubscribe", "XL2.BTC-USD")]
 
 
+def test_silence_before_is_forgotten_once_there_was_an_answer_or_a_second_silence() -> None:
+    for heard in (True, False):
+        session, _ = admitted(trades="A")
+        assert list(session.wake(NOW + 10 * SECOND)) == [ask("subscribe", "T.A")]
+        answer = talking(session, *served("T.A")) if heard else list(session.wake(NOW + 20 * SECOND))
+        assert answer == []
+        wants(session, removed={"trades": "A"})
+        talking(session, *left("T.A"))
+        assert wants(session, {"trades": "A"}) == [ask("subscribe", "T.A")]
+        assert list(session.wake(NOW + 30 * SECOND)) == []
+        assert list(session.wake(NOW + 40 * SECOND)) == [ask("subscribe", "T.A")]
+
+
 def test_an_unsubscription_without_an_answer_or_refused_is_not_repeated() -> None:
     for answer in (None, status("error", "what?")):
         session, _ = admitted(trades="A")
@@ -1253,6 +1270,7 @@ def test_an_error_in_answer_to_the_key_is_for_good_and_one_before_it_may_pass() 
 
 def test_a_venue_that_forgot_us_is_told_again_once() -> None:
     session, _ = admitted(trades="A", quotes="A")
+    talking(session, *served("T.A", "Q.A"))
     required = status("auth_required", "you are not")
     assert talking(session, required, required) == [AUTH]
     assert talking(session, AUTHENTICATED) == [ask("subscribe", "Q.A", "T.A")]

@@ -700,6 +700,19 @@ def test_a_trade_at_the_very_end_of_a_second_is_the_nexts() -> None:
     assert (bar["s"], bar["c"]) == (START // MS, 100)
 
 
+def test_what_comes_late_is_in_no_bar_of_another_time() -> None:
+    polygon = venue("AAPL", rate=0.001)
+    talk = admitted(polygon, topics="A.AAPL")
+    polygon.advance(START + 5 * SECOND)
+    polygon._count("stocks", "AAPL", START + 2 * SECOND, 300_00, 100)
+    polygon._count("stocks", "AAPL", START + 5 * SECOND, 100_00, 100)
+    polygon._count("stocks", "AAPL", START + 4 * SECOND, 300_00, 100)
+    polygon.advance(START + 7 * SECOND)
+    [bar] = heard(talk)
+    assert (bar["s"], bar["v"], bar["h"]) == ((START + 5 * SECOND) // MS, 100, 100)
+    assert bar["av"] == 300, "but it is in the day's"
+
+
 def test_the_same_script_gets_the_same_frames() -> None:
     def played() -> list[Any]:
         polygon = venue()
