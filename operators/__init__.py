@@ -4,12 +4,15 @@ from rtflow.operators._backfill import backfill
 from rtflow.operators._book_apply import book_apply
 from rtflow.operators._broadcast import broadcast
 from rtflow.operators._by_symbol import by_symbol
+from rtflow.operators._consolidate import consolidate
 from rtflow.operators._dedupe import dedupe
 from rtflow.operators._detect_gaps import detect_gaps
 from rtflow.operators._handoff import handoff
 from rtflow.operators._normalize import normalize
 from rtflow.operators._only import only
+from rtflow.operators._quotes_from_book import quotes_from_book
 from rtflow.operators._retry_with_backoff import retry_with_backoff
+from rtflow.operators._spread_stats import spread_stats
 from rtflow.operators._watchdog import watchdog
 from rtflow.operators._window_to_bar import window_to_bar
 
@@ -18,12 +21,15 @@ __all__ = [
     "book_apply",
     "broadcast",
     "by_symbol",
+    "consolidate",
     "dedupe",
     "detect_gaps",
     "handoff",
     "normalize",
     "only",
+    "quotes_from_book",
     "retry_with_backoff",
+    "spread_stats",
     "watchdog",
     "window_to_bar",
 ]

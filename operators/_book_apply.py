@@ -20,10 +20,11 @@ def book_apply(
     depth: int | None = None,
     verify: Literal["always", "never"] = "always",
     resync: Callable[[str], object] | None = None,
-    emit: Literal["update", "top"] = "update",
+    emit: Literal["update", "top"] | Duration = "update",
     resyncs: int = 5,
     pending: int = 1000,
     crossed_for: Duration = 1.0,
+    snapshot_within: Duration = 10.0,
     counters: Counters | None = None,
 ) -> Lifted[Event, BookState]:
     """The book of every venue and symbol, said anew after each update, with how far it can be trusted.
@@ -39,7 +40,10 @@ def book_apply(
 
     - **live** after a snapshot. Each update, however many levels it has, makes one
       :class:`~rtflow.book.BookState`, or none with ``emit="top"`` if best bid and ask and their sizes stayed.
-      ``depth`` limits the levels a state shows; the book itself is kept as deep as the venue sends it.
+      With ``emit=0.1``, or any seconds or ``timedelta``, a book that was updated speaks at the end of that
+      stretch, aligned to the epoch, or of the source, and says what it then is; only a change of status
+      never waits. ``depth`` limits the levels a state shows; the book itself is kept as deep as the venue
+      sends it.
     - **syncing** while it waits for a snapshot: after a ``Gap``, an ``"open"`` of a newer connection, or a
       resync that was asked for. A delta that meets a book nobody asked a snapshot for asks for one, as it
       does where a symbol is first seen. Deltas with a sequence wait for the snapshot, at most ``pending`` of
@@ -50,8 +54,9 @@ def book_apply(
       nothing else; without ``resync`` the book waits for a snapshot that comes by itself.
     - **failed**, said once, when the venue refused the symbol or when ``resyncs`` of them in a row did not
       help: the first is asked for at once, those after it 1, 5, and then each 30 seconds after the failure,
-      which is another bad update or no snapshot within 10 seconds. 30 good seconds end the row. A snapshot
-      or a new connection (not after a refusal) revives it.
+      which is another bad update or no snapshot ``snapshot_within`` seconds (where a venue paces hundreds of
+      them, allow for it). 30 good seconds end the row. A snapshot or a new connection (not after a refusal)
+      revives it.
     - **empty** when it was unsubscribed, other than by a resync; what still comes is counted ``unwanted``.
 
     A live book takes no snapshot that is older than itself, by sequence. Counted, too: ``old_epoch`` and
@@ -75,19 +80,27 @@ def book_apply(
     for name, number in (("depth", depth), ("resyncs", resyncs), ("pending", pending)):
         if number is not None and (number < 1 or number % 1):
             raise ValueError(f"{name} must be a whole number, 1 or more, not {number!r}")
-    if emit not in ("update", "top"):
-        raise ValueError(f"emit is 'update' or 'top', not {emit!r}")
+    if isinstance(emit, str) and emit not in ("update", "top"):
+        raise ValueError(f"emit is 'update', 'top' or a duration, not {emit!r}")
+    every = 0 if isinstance(emit, str) else nanoseconds(emit)
+    if every <= 0 and not isinstance(emit, str):
+        raise ValueError(f"emit must be more than no time, not {emit!r}")
     if verify not in ("always", "never"):
         raise ValueError(f"verify is 'always' or 'never', not {verify!r}")
-    patience = nanoseconds(crossed_for)
+    patience, within = nanoseconds(crossed_for), nanoseconds(snapshot_within)
+    if within <= 0:
+        raise ValueError(f"snapshot_within must be more than nothing, not {snapshot_within!r}")
     counted = Counters() if counters is None else counters
-    return lift(
-        lambda: _Books(depth, verify == "always", resync, emit == "top", resyncs, pending, patience, counted)
-    )
+
+    def kernel() -> _Books:
+        asks = resync, resyncs, within
+        rules = depth, verify == "always", emit == "top", pending, patience, asks, counted
+        return _BooksByTheClock(*rules, every=every) if every else _Books(*rules)
+
+    return lift(kernel)
 
 
 _PAUSES = (1 * SECOND, 5 * SECOND, 30 * SECOND)  # between a failure and the next resync; the last one repeats
-_SNAPSHOT_WITHIN = 10 * SECOND
 _GOOD_AFTER = 30 * SECOND
 
 _Said: TypeAlias = Iterator[BookState]
@@ -109,8 +122,12 @@ class _Known(msgspec.Struct):
     good_since: int | None = None  # ts_recv of the snapshot that made it live
     waits: Literal["", "snapshot", "pause", "uncrossing"] = ""  # what for, until …
     until: int = 0
-    touch: tuple[float | None, ...] | None = None  # as last said, for emit="top"
+    touch: tuple[float | None, ...] | None = None  # as last said, for emit="top"; None before it was said
     pending: list[OrderBookUpdate] = []
+    # Only where a book speaks by the clock:
+    held: int | None = None  # ts_recv of the last update, where the book has yet to say it …
+    speaks: int = 0  # … at this moment
+    levels: int | None = None  # how many a side the venue then kept for us
 
 
 class _Followed(_Known):
@@ -133,18 +150,16 @@ class _Books(Kernel[Event, BookState]):
         self,
         depth: int | None,
         verify: bool,
-        resync: Callable[[str], object] | None,
         top: bool,
-        resyncs: int,
         pending: int,
         crossed_for: int,
+        asks: tuple[Callable[[str], object] | None, int, int],
         counters: Counters,
     ) -> None:
         self._depth = depth
         self._verify = verify
-        self._resync = resync
+        self._resync, self._resyncs, self._within = asks
         self._top = top
-        self._resyncs = resyncs
         self._pending = pending
         self._crossed_for = crossed_for
         self._counters = counters
@@ -154,18 +169,17 @@ class _Books(Kernel[Event, BookState]):
 
     def push(self, item: Event) -> Iterable[BookState]:
         if type(item) is not OrderBookUpdate:
-            return tuple(self._heed(item)) if type(item) in _HEEDED else ()
+            return tuple(self._hear(item)) if type(item) in _HEEDED else ()
         followed = self._books.get((item.venue, item.symbol, item.exchange))
         if (
             followed is None
             or followed.status != "live"
             or item.snapshot
             or item.epoch != followed.epoch
-            or item.sequence is not None
             or (self._due is not None and self._due < item.ts_recv)
         ):
             return tuple(self._consider(item))
-        return self._apply(followed, item)
+        return self._apply(followed, item) if item.sequence is None else self._follow_on(followed, item)
 
     def due(self) -> int | None:
         return self._due
@@ -204,7 +218,7 @@ class _Books(Kernel[Event, BookState]):
         return self._show(followed, update.ts_recv, update.depth)
 
     def _show(self, followed: _Followed, now: int, levels: int | None) -> tuple[BookState, ...]:
-        """What there is to say of a live book."""
+        """What there is to say of a live book that was updated."""
         depth = self._depth
         state = followed.book.view(
             followed.symbol,
@@ -234,8 +248,7 @@ class _Books(Kernel[Event, BookState]):
     def _consider(self, update: OrderBookUpdate) -> _Said:
         """An update that begins something, is out of place, or comes after somebody's time was up."""
         now = update.ts_recv
-        while self._due is not None and self._due < now:
-            yield from self.wake(self._due)
+        yield from self._pass(now)
         followed = self._follow(update.venue, update.symbol, update.exchange, update.epoch)
         if update.epoch < followed.epoch or (followed.down and update.epoch == followed.epoch):
             self._counters.add("old_epoch")
@@ -262,13 +275,15 @@ class _Books(Kernel[Event, BookState]):
         if followed.status == "live" and _older(update.sequence, followed.sequence):
             self._counters.add("old_snapshot")
             return
+        if followed.status != "live":
+            followed.touch = None
         followed.status = "live"
         followed.unwanted = False
         followed.good_since = update.ts_recv if followed.good_since is None else followed.good_since
         followed.sequence = update.sequence
-        followed.touch = None
         kept, followed.pending = followed.pending, []
-        self._wait(followed, "")
+        if followed.waits != "uncrossing":  # a feed of snapshots would put that off for ever
+            self._wait(followed, "")
         if not kept:
             yield from self._apply(followed, update)
             return
@@ -282,7 +297,7 @@ class _Books(Kernel[Event, BookState]):
             followed.touch = None
             yield from self._show(followed, update.ts_recv, update.depth)
 
-    def _follow_on(self, followed: _Followed, update: OrderBookUpdate) -> Iterable[BookState]:
+    def _follow_on(self, followed: _Followed, update: OrderBookUpdate) -> tuple[BookState, ...]:
         """A delta to a live book, whose sequence, if it has one, joins on to the one before."""
         sequence, last = update.sequence, followed.sequence
         if sequence is not None:
@@ -292,7 +307,7 @@ class _Books(Kernel[Event, BookState]):
             if last is not None and not joins_on(update, last):
                 first = sequence if update.first_sequence is None else update.first_sequence
                 self._counters.add("sequence")
-                return self._suspect(followed, update.ts_recv, f"sequence {first} came after {last}")
+                return tuple(self._suspect(followed, update.ts_recv, f"sequence {first} came after {last}"))
             followed.sequence = sequence
         return self._apply(followed, update)
 
@@ -312,6 +327,10 @@ class _Books(Kernel[Event, BookState]):
 
     # -- what is said about the line and the subscriptions
 
+    def _hear(self, event: Event) -> _Said:
+        yield from self._pass(event.ts_recv)
+        yield from self._heed(event)
+
     def _heed(self, event: Event) -> _Said:
         match event:
             case Gap(kind="" | "books"):
@@ -326,7 +345,7 @@ class _Books(Kernel[Event, BookState]):
                 for followed in self._concerned(event.venue, ()):
                     if event.epoch > followed.epoch:
                         yield from self._renew(followed, event.epoch, event.ts_recv)
-            case Status(kind="books") if event.symbol:
+            case Status(kind="books" | "top_books" | "deep_books") if event.symbol:
                 yield from self._subscription(event)
             case _:
                 pass
@@ -422,7 +441,7 @@ class _Books(Kernel[Event, BookState]):
         followed.asked += 1
         followed.status = "syncing"
         self._counters.add("resyncs")
-        self._wait(followed, "snapshot", now + _SNAPSHOT_WITHIN)
+        self._wait(followed, "snapshot", now + self._within)
         self._resync(followed.symbol)
         yield self._say(followed, now, f"resync {followed.asked} of {self._resyncs}: {reason}")
 
@@ -434,7 +453,7 @@ class _Books(Kernel[Event, BookState]):
             case "pause":
                 yield from self._ask(followed, now, "the last one did not help")
             case _:
-                reason = f"no snapshot within {_SNAPSHOT_WITHIN / SECOND:g} s"
+                reason = f"no snapshot within {self._within / SECOND:g} s"
                 yield from self._suspect(followed, now, reason)
 
     def _count_good(self, followed: _Followed, now: int) -> None:
@@ -454,6 +473,11 @@ class _Books(Kernel[Event, BookState]):
         return self._say(followed, now, reason)
 
     # -- what they all lean on
+
+    def _pass(self, now: int) -> _Said:
+        """What was due before ``now``: on a line that was done, and where nothing can wait it is now."""
+        while self._due is not None and self._due < now:
+            yield from self.wake(self._due)
 
     def _follow(self, venue: str, symbol: str, exchange: str, epoch: int) -> _Followed:
         followed = self._books.get((venue, symbol, exchange))
@@ -488,6 +512,59 @@ class _Books(Kernel[Event, BookState]):
 
     def _look_ahead(self) -> None:
         self._due = min((each.until for each in self._books.values() if each.waits), default=None)
+
+
+class _BooksByTheClock(_Books):
+    """The same, but a book that was live before says what becomes of it on the grid only."""
+
+    def __init__(self, *rules: Any, every: int) -> None:
+        super().__init__(*rules)
+        self._every = every
+
+    def flush(self) -> list[BookState]:
+        held = [(each, each.held) for each in self._books.values()]
+        return [state for each, last in held if last is not None for state in self._speak(each, last)]
+
+    def wake(self, now: int) -> tuple[BookState, ...]:
+        made = super().wake(now)
+        due = [each for each in self._books.values() if each.held is not None and each.speaks <= now]
+        due.sort(key=lambda each: each.speaks)
+        made += tuple(state for each in due for state in self._speak(each, now))
+        self._look_ahead()
+        return made
+
+    def _show(self, followed: _Followed, now: int, levels: int | None) -> tuple[BookState, ...]:
+        followed.levels = levels
+        if followed.touch is None:
+            followed.touch = ()
+            made = self._speak(followed, now)
+            self._look_ahead()
+            return made
+        crossed = followed.book.crossed
+        if crossed != (followed.waits == "uncrossing"):
+            self._wait(followed, "uncrossing" if crossed else "", now + self._crossed_for)
+        if followed.held is None:
+            followed.speaks = -(-now // self._every) * self._every
+            if self._due is None or followed.speaks < self._due:
+                self._due = followed.speaks
+        followed.held = now
+        return ()
+
+    def _speak(self, followed: _Followed, now: int) -> tuple[BookState, ...]:
+        followed.held = None
+        return super()._show(followed, now, followed.levels)
+
+    def _say(self, followed: _Followed, now: int, reason: str) -> BookState:
+        if followed.held is not None:
+            followed.held = None
+            self._look_ahead()
+        return super()._say(followed, now, reason)
+
+    def _look_ahead(self) -> None:
+        super()._look_ahead()
+        speaks = min((each.speaks for each in self._books.values() if each.held is not None), default=None)
+        if speaks is not None and (self._due is None or speaks < self._due):
+            self._due = speaks
 
 
 _HEEDED = frozenset((Gap, Lost, Status))

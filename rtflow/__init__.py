@@ -7,7 +7,7 @@
 """
 
 from rtflow import operators
-from rtflow.book import BookState, OrderBook
+from rtflow.book import BookState, OrderBook, SpreadStats
 from rtflow.counters import Counters
 from rtflow.errors import (
     DamagedTape,
@@ -23,7 +23,9 @@ from rtflow.errors import (
 )
 from rtflow.events import (
     Bar,
+    BestQuote,
     Event,
+    Excluded,
     Frame,
     FrameKind,
     Gap,
@@ -57,11 +59,13 @@ from rtflow.transport import Feed, connect
 
 __all__ = [
     "Bar",
+    "BestQuote",
     "BookState",
     "Counters",
     "DamagedTape",
     "Disconnected",
     "Event",
+    "Excluded",
     "Feed",
     "FeedError",
     "Frame",
@@ -91,6 +95,7 @@ __all__ = [
     "RtflowError",
     "SequenceBroken",
     "Side",
+    "SpreadStats",
     "Stale",
     "Status",
     "Subscription",

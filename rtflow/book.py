@@ -260,12 +260,18 @@ class OrderBook(_Questions):
     @property
     def best_bid(self) -> Level | None:
         prices = self._bid_prices
-        return (prices[-1], self._bids[prices[-1]]) if prices else None
+        if not prices:
+            return None
+        price = prices[-1]
+        return price, self._bids[price]
 
     @property
     def best_ask(self) -> Level | None:
         prices = self._ask_prices
-        return (prices[0], self._asks[prices[0]]) if prices else None
+        if not prices:
+            return None
+        price = prices[0]
+        return price, self._asks[price]
 
     def levels(self, side: BookSide, n: int | None = None) -> tuple[Level, ...]:
         if n is not None:
@@ -276,6 +282,12 @@ class OrderBook(_Questions):
         else:
             sizes, prices = self._asks, self._ask_prices[:n]
         return tuple([(price, sizes[price]) for price in prices])
+
+    @property
+    def crossed(self) -> bool:
+        """Whether the best bid is above the best ask; equal is locked, which is legal."""
+        bids, asks = self._bid_prices, self._ask_prices
+        return bool(bids) and bool(asks) and bids[-1] > asks[0]
 
     def depth_at(self, price: float) -> float | None:
         bid, ask = self._bids.get(price), self._asks.get(price)
@@ -410,7 +422,8 @@ class BookState(_Questions, msgspec.Struct, frozen=True, eq=False, weakref=True)
     The touch is in the fields; :attr:`bids` and :attr:`asks` are made when asked for, and only a state that
     somebody still holds when the book moves on costs a copy of its levels. Any thread may read it.
 
-    ``ts_event`` is of the last update that went in, ``ts_recv`` is when this was said; ``known_depth`` is
+    ``ts_event`` is of the last update that went in, ``ts_recv`` is when this was said, from which
+    :meth:`age` tells how old it is at any later moment; ``known_depth`` is
     how many levels a side can be known (what the venue sends, or fewer where fewer were asked for), None
     for all; ``sequence`` is the venue's, where it has one. States are equal when everything they show is.
 
@@ -454,6 +467,17 @@ class BookState(_Questions, msgspec.Struct, frozen=True, eq=False, weakref=True)
     def best_ask(self) -> Level | None:
         return None if self.ask is None or self.ask_size is None else (self.ask, self.ask_size)
 
+    def age(self, now: int) -> int:
+        """How many nanoseconds before the stamp ``now`` this was said.
+
+        A book is said anew when it changes, and when it can no longer be trusted. So an old state that was
+        live, on a line that lives, is a quiet book's; whether the line lives, ``op.watchdog`` tells.
+
+        >>> OrderBook.of(bids=[(99.0, 2.0)]).view("BTC/USD", ts_event=1, ts_recv=2).age(now=1_000_000_002)
+        1000000000
+        """
+        return now - self.ts_recv
+
     def levels(self, side: BookSide, n: int | None = None) -> tuple[Level, ...]:
         if n is None or (self.depth is not None and n > self.depth):
             n = self.depth
@@ -489,6 +513,35 @@ class BookState(_Questions, msgspec.Struct, frozen=True, eq=False, weakref=True)
 
     def _shown(self) -> tuple[object, ...]:
         return tuple(getattr(self, name) for name in self.__struct_fields__[:-1])
+
+
+class SpreadStats(msgspec.Struct, frozen=True, gc=False, tag=True, omit_defaults=True):
+    """What one book was from ``start`` to ``end``, each moment counting for as long as it lasted.
+
+    The averages are over the time during which the book was live with both sides and not crossed, and
+    ``None`` where there was none; depths are the sizes on the best ``levels`` of a side, together.
+
+    >>> stats = SpreadStats("BTC/USD", 0, 60, 60, 60.0, live=0.5, crossed=0.0, spread=0.25)
+    >>> stats.spread, stats.imbalance is None
+    (0.25, True)
+    """
+
+    symbol: str
+    start: int
+    end: int
+    ts_recv: int  # when this was said: at the end, or when the book or the source ended
+    seen: float  # seconds for which there was a book: fewer where it came or went in between
+    live: float  # the part of these for which it was live
+    crossed: float  # … and for which it bid more than it asked
+    spread: float | None = None  # best ask less best bid, in units of price
+    spread_bps: float | None = None  # the same, in hundredths of a percent of the mid
+    mid: float | None = None
+    bid_depth: float | None = None
+    ask_depth: float | None = None
+    imbalance: float | None = None  # from -1, all asks, to 1, all bids
+    levels: int = 1
+    venue: str = ""
+    exchange: str = ""
 
 
 def joins_on(update: OrderBookUpdate, last: int) -> bool:

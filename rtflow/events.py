@@ -134,6 +134,49 @@ class Quote(_Event, frozen=True, gc=False):
     sampled: bool = False
 
 
+class Excluded(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A venue whose prices do not count at present, and why."""
+
+    venue: str
+    reason: str
+    exchange: str = ""
+
+
+class BestQuote(_Event, frozen=True, gc=False):
+    """The best bid and offer of one symbol over several venues, each with the venue whose it is.
+
+    A side that no venue has is ``None``. ``size`` is what rests at that venue, not at all of them.
+    ``excluded`` are the venues known for this symbol that were left out.
+
+    >>> best = BestQuote("BTC/USD", 1, 2, 100.5, 1.0, 100.25, 3.0, "kraken", "coinbase")
+    >>> best.crossed, best.locked
+    (True, False)
+    """
+
+    symbol: str
+    ts_event: int  # the newest of its venues' clocks
+    ts_recv: int
+    bid: float | None
+    bid_size: float | None
+    ask: float | None
+    ask_size: float | None
+    bid_venue: str = ""
+    ask_venue: str = ""
+    bid_exchange: str = ""
+    ask_exchange: str = ""
+    excluded: tuple[Excluded, ...] = ()
+
+    @property
+    def crossed(self) -> bool:
+        """Whether one venue bids more than another asks."""
+        return self.bid is not None and self.ask is not None and self.bid > self.ask
+
+    @property
+    def locked(self) -> bool:
+        """Whether one venue bids what another asks."""
+        return self.bid is not None and self.bid == self.ask
+
+
 Level: TypeAlias = tuple[float, float]
 """``(price, size)``; in an update a size is absolute and 0 removes the level."""
 
@@ -382,7 +425,7 @@ class Gap(_Event, frozen=True, gc=False):
     venue: str = ""
     symbols: tuple[str, ...] = ()  # empty: all of them
     kind: str = ""  # trades, books, …; "" for all of them
-    filled: int | None = None  # the next so many events are what was missing, by op.backfill; None: not filled
+    filled: int | None = None  # by op.backfill: the next so many events are what was missing
 
 
 State: TypeAlias = Literal[

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtflow.book import CHECKSUMS, BookSide, BookState, OrderBook, _Questions, crc32_top10
+from rtflow.book import CHECKSUMS, BookSide, BookState, OrderBook, _Questions, crc32_top10, joins_on
 from rtflow.events import Level, OrderBookUpdate, Side
 
 prices = st.integers(1, 12).map(lambda ticks: ticks / 10)
@@ -278,6 +278,26 @@ def test_a_state_carries_what_it_was_said_with() -> None:
     assert (state.ts_event, state.ts_recv, state.epoch, state.sequence) == (1, 2, 3, 4)
     assert (state.known_depth, state.reason, state.depth, state.crossed) == (5, "why", 6, False)
     assert OrderBook().view("A", 1, 2).epoch == 1
+
+
+def test_a_state_tells_its_age() -> None:
+    state = OrderBook().view("A", ts_event=1, ts_recv=5)
+    assert (state.age(5), state.age(1_000_000_005)) == (0, 1_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("bids", "asks", "crossed"),
+    [([], [], False), ([9.0], [], False), ([], [9.0], False), ([9.0], [9.0], False), ([9.5], [9.0], True)],
+)
+def test_a_book_knows_whether_it_is_crossed_as_its_state_does(
+    bids: list[float], asks: list[float], crossed: bool
+) -> None:
+    book = OrderBook.of([(price, 1.0) for price in bids], [(price, 1.0) for price in asks])
+    assert (book.crossed, book.view("A", 0, 0).crossed) == (crossed, crossed)
+
+
+def test_an_update_without_a_number_joins_on_anywhere() -> None:
+    assert joins_on(OrderBookUpdate("A", 0, 0, (), ()), 5)
 
 
 def test_a_level_set_by_hand_loses_its_digits() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from rtflow.kernel import Kernel
 from rtflow.operators._book_apply import book_apply
 from rtflow.scheduler import NanoScheduler
 from rtflow.time import SECOND
+from tests.laws import resumes_anywhere, same_live_and_virtual
 
 BIDS: tuple[Level, ...] = ((99.0, 2.0), (98.0, 5.0))
 ASKS: tuple[Level, ...] = ((101.0, 6.0), (102.0, 1.0))
@@ -147,7 +149,128 @@ def test_top_says_only_what_moves_the_touch() -> None:
         snapshot(7, epoch=2),
         snapshot(8, epoch=2),
     )
-    assert [state.ts_recv for state in states] == [1, 3, 5, 6, 7, 8]
+    assert [state.ts_recv for state in states] == [1, 3, 5, 6, 7]
+
+
+def test_top_says_of_a_feed_of_snapshots_no_more() -> None:
+    kernel = book_apply(emit="top").kernel()
+    deeper = ((99.0, 2.0), (97.0, 1.0))
+    states = said(kernel, snapshot(1), snapshot(2), snapshot(3, bids=deeper), snapshot(4, asks=()))
+    assert [(state.ts_recv, state.ask) for state in states] == [(1, 101.0), (4, None)]
+
+
+# -- by the clock
+
+
+def by_the_clock(every: Any = 10e-9, **options: Any) -> Kernel[Event, BookState]:
+    return book_apply(emit=every, **options).kernel()
+
+
+def moments(states: Iterable[BookState]) -> list[tuple[int, str, float | None]]:
+    return [(state.ts_recv, state.status, state.bid_size) for state in states]
+
+
+def test_by_the_clock_a_book_says_at_the_end_of_a_stretch_what_it_then_is() -> None:
+    kernel = by_the_clock()
+    assert moments(said(kernel, snapshot(13))) == [(13, "live", 2.0)], "it has become live"
+    assert said(kernel, delta(14, (99.0, 3.0)), delta(17, (99.0, 4.0), (98.0, 0.0))) == []
+    assert kernel.due() == 20
+    (state,) = kernel.wake(20)
+    assert (state.ts_event, state.ts_recv, state.bids) == (16, 20, ((99.0, 4.0),))
+    assert kernel.due() is None, "where nothing was updated, there is nothing to say"
+
+
+def test_by_the_clock_data_of_the_very_nanosecond_comes_first() -> None:
+    kernel = by_the_clock()
+    said(kernel, snapshot(13), delta(17, (99.0, 3.0)), delta(20, (99.0, 4.0)))
+    assert moments(kernel.wake(20)) == [(20, "live", 4.0)]
+    said(kernel, delta(30, (99.0, 5.0)))
+    assert kernel.due() == 30
+
+
+def test_by_the_clock_each_book_speaks_for_itself() -> None:
+    kernel = by_the_clock()
+    said(kernel, snapshot(1, "A"), snapshot(1, "B"), snapshot(1, "C"), delta(12, symbol="B"), delta(13))
+    assert [state.symbol for state in kernel.wake(20)] == ["A", "B"]
+    said(kernel, delta(24, symbol="C"))
+    assert [state.symbol for state in said(kernel, delta(35, symbol="A"), delta(47, symbol="B"))] == [
+        "C",
+        "A",
+    ], "where nothing can wait, the updates tell the time"
+    assert kernel.due() == 50
+
+
+def test_by_the_clock_a_book_that_is_not_to_be_trusted_says_so_at_once_and_nothing_after() -> None:
+    kernel = by_the_clock(resync=nobody)
+    states = said(kernel, snapshot(11), delta(12, (99.0, 3.0)), wrong(13))
+    assert statuses(states) == ["live", "suspect", "syncing"]
+    assert kernel.due() == 13 + 10 * SECOND, "what it held is void"
+    assert moments(said(kernel, snapshot(15))) == [(15, "live", 2.0)]
+    assert statuses(said(kernel, delta(16), Gap(16, None, 1, 17, "lost", "v"))) == ["syncing"]
+    assert kernel.due() is None
+
+
+def test_by_the_clock_what_was_due_before_a_hole_is_said_before_it() -> None:
+    kernel = by_the_clock()
+    states = said(kernel, snapshot(11), delta(12, (99.0, 3.0)), Gap(12, None, 1, 27, "lost", "v"))
+    assert moments(states) == [(11, "live", 2.0), (20, "live", 3.0), (27, "syncing", None)]
+
+
+def test_by_the_clock_a_feed_of_snapshots_waits_like_any_other() -> None:
+    kernel = by_the_clock()
+    again = snapshot(13, bids=((99.0, 3.0),), depth=5)
+    assert moments(said(kernel, snapshot(11), again)) == [(11, "live", 2.0)]
+    (state,) = kernel.wake(20)
+    assert (state.bid_size, state.known_depth) == (3.0, 5)
+
+
+def test_by_the_clock_deltas_that_waited_for_their_snapshot_are_said_with_it() -> None:
+    kernel = by_the_clock()
+    early = [delta(at, (99.0, float(at)), sequence=at) for at in (4, 5, 6)]
+    states = said(kernel, *early, snapshot(37, sequence=3))
+    assert [(state.ts_recv, state.status, state.sequence) for state in states[1:]] == [(37, "live", 6)]
+    assert kernel.due() is None, "all is said"
+
+
+def test_by_the_clock_the_last_word_comes_with_the_end() -> None:
+    kernel = by_the_clock()
+    said(kernel, snapshot(11, "A"), snapshot(11, "B"), delta(12, (99.0, 3.0), symbol="B"))
+    assert [(state.symbol, *entry) for state in kernel.flush() for entry in moments([state])] == [
+        ("B", 12, "live", 3.0)
+    ]
+    assert tuple(book_apply().kernel().flush()) == ()
+
+
+def test_by_the_clock_a_crossed_book_has_as_long_as_ever() -> None:
+    kernel = by_the_clock(timedelta(seconds=10), resync=nobody)
+    said(kernel, snapshot(1), delta(2, (101.5, 1.0)), delta(3, (101.4, 1.0)))
+    assert kernel.due() == 2 + SECOND
+    assert statuses(kernel.wake(2 + SECOND)) == ["suspect", "syncing"]
+    said(
+        kernel, snapshot(4 * SECOND), delta(4 * SECOND + 1, (101.5, 1.0)), delta(4 * SECOND + 2, (101.5, 0.0))
+    )
+    assert kernel.due() == 10 * SECOND
+    (state,) = kernel.wake(10 * SECOND)
+    assert (state.status, state.crossed) == ("live", False)
+
+
+def test_by_the_clock_in_virtual_time() -> None:
+    scheduler, source = NanoScheduler(), reactivex.Subject[Event]()
+    got: list[tuple[int, str, float | None]] = []
+    source.pipe(book_apply(emit=1)).subscribe(lambda state: got.extend(moments([state])), scheduler=scheduler)
+    for at in range(1, 40):
+        scheduler.advance_to(at * SECOND // 10, inclusive=False)
+        source.on_next(snapshot(scheduler.now_ns) if at == 1 else delta(scheduler.now_ns, (99.0, float(at))))
+    scheduler.advance_by(60)
+    assert got == [(SECOND // 10, "live", 2.0)] + [
+        (second * SECOND, "live", min(second * 10.0, 39.0)) for second in (1, 2, 3, 4)
+    ]
+
+
+@pytest.mark.parametrize("emit", [0, 0.0, -1.0, timedelta(0)])
+def test_a_stretch_takes_time(emit: Any) -> None:
+    with pytest.raises(ValueError, match="emit must be more than no time"):
+        book_apply(emit=emit)
 
 
 # -- the checksum
@@ -604,6 +727,12 @@ def test_a_crossed_book_is_flagged_at_once_and_resynced_after_a_second() -> None
     assert counters["crossed"] == 1
 
 
+def test_a_feed_of_snapshots_that_stay_crossed_is_suspect_too() -> None:
+    kernel = book_apply(resync=nobody).kernel()
+    crossed = [snapshot(at * SECOND // 2, bids=((101.5, 1.0),)) for at in (1, 2, 3, 4)]
+    assert statuses(said(kernel, *crossed)) == ["live"] * 3 + ["suspect", "syncing", "live"]
+
+
 def test_a_book_that_uncrosses_in_time_is_well() -> None:
     kernel = book_apply(crossed_for=2).kernel()
     states = said(kernel, snapshot(1), delta(2, (101.5, 1.0)), delta(3, (101.5, 0.0)))
@@ -641,6 +770,25 @@ def test_those_that_waited_longest_are_seen_to_first() -> None:
 
 
 # -- options, marbles, laws
+
+
+def test_a_snapshot_may_be_given_more_time() -> None:
+    asked: list[str] = []
+    kernel = book_apply(resync=asked.append, snapshot_within=60).kernel()
+    said(kernel, delta(1))
+    assert kernel.due() == 1 + 60 * SECOND
+    (state,) = kernel.wake(1 + 60 * SECOND)
+    assert (state.status, state.reason) == ("suspect", "no snapshot within 60 s")
+    with pytest.raises(ValueError, match="snapshot_within must be more than nothing, not 0"):
+        book_apply(snapshot_within=0)
+
+
+@pytest.mark.parametrize("kind", ["books", "top_books", "deep_books"])
+def test_whatever_kind_of_book_it_is_its_unsubscription_ends_it(kind: str) -> None:
+    kernel = book_apply().kernel()
+    said(kernel, snapshot(1))
+    (state,) = said(kernel, Status("unsubscribed", 2, "", "A", kind, venue="v"))
+    assert state.status == "empty"
 
 
 # -- sequences that come in spans: Binance's two procedures
@@ -844,7 +992,7 @@ def run(kernel: Kernel[Event, BookState], events: Iterable[Event]) -> list[BookS
 
 
 @settings(max_examples=150, deadline=None)
-@given(streams(), st.integers(0, 25), st.sampled_from(["update", "top"]))
+@given(streams(), st.integers(0, 25), st.sampled_from(["update", "top", 2.5]))
 def test_cut_anywhere_the_rest_is_the_same(events: list[Event], cut: int, emit: Any) -> None:
     asked: list[str] = []
     asked_again: list[str] = []
@@ -857,6 +1005,47 @@ def test_cut_anywhere_the_rest_is_the_same(events: list[Event], cut: int, emit: 
     assert again.due() == whole.due()
     assert again.state() == whole.state()
     assert asked_again == asked
+
+
+@settings(max_examples=100, deadline=None)
+@given(streams(), st.sampled_from(["update", "top", 2.5, 1e-9]))
+def test_it_is_held_to_the_laws(events: list[Event], emit: Any) -> None:
+    def made() -> Kernel[Event, BookState]:
+        return book_apply(resync=nobody, emit=emit, resyncs=2).kernel()
+
+    resumes_anywhere(made, events)
+    same_live_and_virtual(made, events)
+
+
+@settings(max_examples=150, deadline=None)
+@given(streams(), st.sampled_from([1e-9, 1, 2.5]))
+def test_by_the_clock_the_last_states_of_the_stretches_are_said_and_every_change_of_status(
+    events: list[Event], every: float
+) -> None:
+    """Against what ``emit="update"`` says: no more than one a stretch, and none that it would not say."""
+    everything = run(book_apply(resync=nobody, resyncs=2).kernel(), events)
+    kernel = by_the_clock(every, resync=nobody, resyncs=2)
+    states = [*run(kernel, events), *kernel.flush()]
+    width = round(every * SECOND)
+    for symbol in "A", "B":
+        whole = [state for state in everything if state.symbol == symbol]
+        expected: list[tuple[int, str, Any]] = []
+        held: BookState | None = None
+        for before, state in zip([None, *whole], whole, strict=False):
+            if held is not None and (end := -(-held.ts_recv // width) * width) < state.ts_recv:
+                expected.append((end, "live", held.bids))
+                held = None
+            if state.status == "live" and before is not None and before.status == "live":
+                held = state
+            else:
+                expected.append((state.ts_recv, state.status, state.bids))
+                held = None
+        if held is not None:
+            end = -(-held.ts_recv // width) * width
+            expected.append((end if end < events[-1].ts_recv else held.ts_recv, "live", held.bids))
+        assert [
+            (each.ts_recv, each.status, each.bids) for each in states if each.symbol == symbol
+        ] == expected
 
 
 @settings(max_examples=150, deadline=None)
