@@ -9,6 +9,7 @@ bounded ring.
 from __future__ import annotations
 
 import http.client
+import math
 import os
 import selectors
 import socket
@@ -20,6 +21,7 @@ import urllib.request
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -782,14 +784,16 @@ def _get(
         error.close()  # it is the answer, too, and holds the socket
         raise
     with answer:
-        body = bytes(answer.read(_LONGEST_DOCUMENT + 1))
-        if (
-            answer.length and len(body) <= _LONGEST_DOCUMENT
-        ):  # with a limit, urllib takes the end of the line for the end of the document
-            raise http.client.IncompleteRead(body, answer.length)
-    if len(body) > _LONGEST_DOCUMENT:
-        raise http.client.HTTPException(f"more than {_LONGEST_DOCUMENT >> 20} MiB")
-    return body
+        body, ends = bytearray(), time.monotonic() + _STEPS * timeout
+        while chunk := answer.read1(_READ):
+            body += chunk
+            if len(body) > _LONGEST_DOCUMENT:
+                raise http.client.HTTPException(f"more than {_LONGEST_DOCUMENT >> 20} MiB")
+            if time.monotonic() > ends:
+                raise http.client.HTTPException(f"not all of it within {_STEPS * timeout:g} s")
+        if answer.length:  # read in parts, the end of the line is taken for the end of the document
+            raise http.client.IncompleteRead(bytes(body), answer.length)
+    return bytes(body)
 
 
 def _unfetched(error: Exception, fetch: Fetch, timeout: float) -> RtflowError:
@@ -797,9 +801,9 @@ def _unfetched(error: Exception, fetch: Fetch, timeout: float) -> RtflowError:
     host = urlsplit(fetch.url).netloc.rpartition("@")[2]
     if isinstance(error, urllib.error.HTTPError):
         reason = f"HTTP {error.code} {error.reason}".rstrip()
-        if error.code in (418, 429):
-            wait = error.headers.get("Retry-After", "")
-            return Throttled(reason, retry_after=float(wait) if wait.isdecimal() else 1.0)
+        if error.code in _UNSAID:
+            wait = _retry_after(error.headers.get("Retry-After", ""))
+            return Throttled(reason, retry_after=_UNSAID[error.code] if wait is None else wait)
         return Disconnected(reason) if error.code >= 500 else Rejected(reason, code=error.code)
     if isinstance(error, urllib.error.URLError) and isinstance(error.reason, Exception):
         error = error.reason
@@ -808,6 +812,18 @@ def _unfetched(error: Exception, fetch: Fetch, timeout: float) -> RtflowError:
     if (unreachable := _unreachable(error, host, timeout)) is not None:
         return unreachable
     raise error
+
+
+def _retry_after(header: str) -> float | None:
+    """Seconds to wait, by a header that says them or a date (RFC 9110, section 10.2.3); None for neither."""
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(header).timestamp() - time.time()
+        except ValueError:
+            return None
+    return min(max(seconds, 1.0), _LONGEST_BAN) if not math.isnan(seconds) else None
 
 
 def _proxy_options(proxy: str | None) -> dict[str, Any]:
@@ -872,4 +888,7 @@ def _unreachable(error: Exception, host: str, timeout: float) -> Disconnected | 
 
 
 _LONGEST_DOCUMENT = 64 << 20  # bytes
+_STEPS = 6  # times the patience with each step of getting a document, for all of it
+_LONGEST_BAN = 7 * 86_400.0  # seconds
+_UNSAID = {429: 60.0, 418: 120.0}  # seconds, where a server that has had too much does not say how long
 _LONGEST_BODY = 300  # characters of an HTTP error's page

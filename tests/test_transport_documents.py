@@ -14,7 +14,7 @@ import pytest
 from rtflow.errors import Disconnected, Rejected, RtflowError, Throttled
 from rtflow.events import Frame, FrameKind, Status
 from rtflow.provider import Fetch, Request
-from rtflow.transport import _Documents, _unfetched, connect
+from rtflow.transport import _Documents, _retry_after, _unfetched, connect
 from tests.test_transport import (  # noqa: F401 - fixtures
     BOUND,
     Door,
@@ -180,8 +180,8 @@ def test_a_page_is_asked_for_with_its_headers(venue: Venue, got: Got, door: Door
             page("429 Too Many Requests", b"", "Retry-After: 17"),
             Throttled("HTTP 429 Too Many Requests", retry_after=17.0),
         ),
-        (page("418 I'm a teapot"), Throttled("HTTP 418 I'm a teapot", retry_after=1.0)),
-        (page("429 Slow", b"", "Retry-After: tomorrow"), Throttled("HTTP 429 Slow", retry_after=1.0)),
+        (page("418 I'm a teapot"), Throttled("HTTP 418 I'm a teapot", retry_after=120.0)),
+        (page("429 Slow", b"", "Retry-After: tomorrow"), Throttled("HTTP 429 Slow", retry_after=60.0)),
         (page("400 Bad Request", b'{"code":-1121}'), Rejected("HTTP 400 Bad Request", code=400)),
         (page("503 Service Unavailable"), Disconnected("HTTP 503 Service Unavailable")),
         (page("302 Found", b"", "Location: http://127.0.0.1:1/"), Rejected("HTTP 302 Found", code=302)),
@@ -231,6 +231,14 @@ def test_a_document_without_end_is_given_up(
     assert fetched(venue, got, door, page("200 OK", b"x" * 11))[1] == "no doc: Disconnected"
 
 
+def test_a_document_that_trickles_in_is_given_up(
+    venue: Venue, got: Got, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtflow.transport._STEPS", 0)
+    assert fetched(venue, got, door, page("200 OK", b"{}"))[1] == "no doc: Disconnected"
+    assert "not all of it within 0 s" in status(got.frames[2]).text
+
+
 def test_a_document_by_tls_is_verified_like_the_feed(
     venue: Venue, got: Got, tls: Door, certificate: object
 ) -> None:
@@ -268,3 +276,23 @@ def test_an_address_that_cannot_be_asked_is_said_to_be_one() -> None:
     error = _unfetched(urllib.error.URLError("unknown url type: gopher"), Fetch("doc", "gopher://x/"), 1.0)
     assert str(error) == "x could not be reached: <urlopen error unknown url type: gopher>"
     assert type(_unfetched(http.client.InvalidURL("no"), Fetch("doc", "http://x/"), 1.0)) is Disconnected
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("17", 17.0),
+        ("120.5", 120.5),
+        ("0", 1.0),
+        ("-3", 1.0),
+        ("9" * 400, 7 * 86_400.0),
+        ("inf", 7 * 86_400.0),
+        ("nan", None),
+        ("", None),
+        ("tomorrow", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 1.0),
+        ("Wed, 21 Oct 2115 07:28:00 GMT", 7 * 86_400.0),
+    ],
+)
+def test_how_long_to_wait_is_said_in_seconds_or_by_a_date(header: str, seconds: float | None) -> None:
+    assert _retry_after(header) == seconds

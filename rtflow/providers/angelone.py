@@ -45,8 +45,8 @@ mode  is asked for    what its packet becomes
 2     ``tickers``     Ticker, and Trade with the last size, if anything was traded since the packet before
 3     ``quotes``,     the same, the Trade with its own stamp, and Quote, OrderBookUpdate (whole, five
       ``books``       levels), and PriceBands where the circuit limits are new
-4     ``deep_books``  Quote and OrderBookUpdate (whole, twenty levels): mode 3 is not needed then, and for
-                      trades or tickers mode 1 or 2 comes beside it
+4     ``deep_books``  Quote and OrderBookUpdate (whole, twenty levels); for trades or tickers mode 1 or 2
+                      comes beside it; not together with quotes or books, for it may say nothing (rule 12)
 ====  ==============  ====================================================================================
 
 All are samples of a state, and the first Trade after subscribing is the last one before it, however old.
@@ -170,6 +170,12 @@ class AngelOne:
         than rules 4 and 12 allow.
         """
         check_kinds(self, subscription)
+        whole = {*subscription.symbols("quotes"), *subscription.symbols("books")}
+        if both := whole & {*subscription.symbols("deep_books")}:
+            raise Unsupported(
+                f"of {min(both)} either deep_books or quotes and books: {self.name} withdrew deep_books in "
+                "April 2025, and may answer them with silence"
+            )
         streams = _plan(subscription.topics, self._place)
         if len(streams) > _MOST_STREAMS:
             raise Unsupported(

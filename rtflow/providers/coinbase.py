@@ -736,18 +736,25 @@ class AdvancedDecoder:
             try:
                 fields = _read_fields(event)
                 rows = _read_raws(fields[rows_are])
+                fields = {name: fields[name] for name in ("type", "product_id") if name in fields}
                 _tried(frame, said, fields | {rows_are: _NONE})
             except (*_BROKEN, KeyError) as broken:
                 yield _malformed(frame, broken)
                 continue
             good: list[msgspec.Raw] = []
             bad: list[Malformed] = []
-            for row in rows:
+            parts = [rows] if rows else []
+            while (
+                parts
+            ):  # halves, until a part is whole or a single row: flaws are few, rows may be thousands
+                part = parts.pop()
                 try:
-                    _tried(frame, said, fields | {rows_are: [row]})
-                    good.append(row)
+                    _tried(frame, said, fields | {rows_are: part})
+                    good += part
                 except _BROKEN as flaw:
-                    if _is_blank(row):
+                    if len(part) > 1:
+                        parts += [part[len(part) // 2 :], part[: len(part) // 2]]
+                    elif _is_blank(part[0]):
                         self._skipped += 1
                     else:
                         bad.append(_malformed(frame, flaw))
@@ -815,9 +822,10 @@ class ExchangeDecoder:
     def listed(self, topics: frozenset[Topic], frame: Frame) -> list[Event]:
         """What came and what went since the venue last said what is subscribed."""
         before, self._subscribed = self._subscribed, topics
-        for _, product in before - topics:  # from here on its ids may leap
-            self._last.pop(product, None)
-            self._named.pop(product, None)
+        for kind, product in before - topics:
+            if kind == "trades":  # from here on its ids may leap
+                self._last.pop(product, None)
+                self._named.pop(product, None)
         return _changes(before, topics, frame, "coinbase_exchange")
 
     def stamped(self, time: str | None, frame: Frame) -> int:
@@ -1022,7 +1030,7 @@ class _Books(_Advanced, gc=False, tag="l2_data"):
         for event in self.events:
             bids: list[Level] = []
             asks: list[Level] = []
-            time = ""
+            time: str | None = None
             stamp = 0
             for row in event.updates:
                 (bids if row.side == "bid" else asks).append((row.price_level, row.new_quantity))

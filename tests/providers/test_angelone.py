@@ -999,3 +999,10 @@ def test_a_refused_upgrade_says_whose_fault_it_is() -> None:
 
 def test_a_close_is_a_disconnect() -> None:
     assert isinstance(session().closed(1006, "the line broke"), Disconnected)
+
+
+@pytest.mark.parametrize("kind", ["quotes", "books"])
+def test_deep_books_exclude_what_their_silence_would_take_away(kind: str) -> None:
+    wanted = Subscription.of(**{kind: "nse_cm:3045", "deep_books": ["nse_cm:3045", "nse_cm:11536"]})
+    with pytest.raises(Unsupported, match="of nse_cm:3045 either deep_books or quotes and books"):
+        AngelOne("j", "k", "c", "f").request(wanted)

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 
 from rtflow.errors import Disconnected, Rejected, RtflowError, Throttled, Unsupported
 from rtflow.events import (
@@ -39,6 +40,7 @@ from rtflow.provider import (
     Subscription,
     Traffic,
 )
+from rtflow.providers import coinbase
 from rtflow.providers.coinbase import Coinbase, CoinbaseExchange
 from rtflow.time import SECOND, parse
 from tests.fuzz import broken, survives
@@ -1666,3 +1668,61 @@ def test_how_a_refused_upgrade_is_understood() -> None:
     assert type(session.denied(429, "Too Many Requests")) is Throttled
     assert type(session.denied(403, "Forbidden")) is Rejected
     assert type(session.denied(503, "Unavailable")) is Disconnected
+
+
+# -- flaws in odd places
+
+
+def test_a_row_without_a_time_is_malformed_wherever_it_stands() -> None:
+    def row(time: str, price: str) -> dict[str, str]:
+        return {"side": "bid", "event_time": time, "price_level": price, "new_quantity": "1"}
+
+    good = row("2026-09-30T02:39:59.5Z", "10")
+    for rows in ([good, row("", "11")], [row("", "11"), good], [row("", "11")]):
+        said = {
+            "channel": "l2_data",
+            "timestamp": "2026-09-30T02:39:59.5Z",
+            "sequence_num": 0,
+            "events": [{"type": "update", "product_id": "ETH-USD", "updates": rows}],
+        }
+        kinds = [type(each) for each in Coinbase().decoder().decode(frame(json.dumps(said)))]
+        assert kinds == [Malformed, Gap], "half an update is none"
+
+
+def test_taking_a_book_anew_forgets_no_trade() -> None:
+    decoder = CoinbaseExchange().decoder()
+
+    def match(number: int, kind: str = "match") -> str:
+        said = {"type": kind, "trade_id": number, "side": "buy", "size": "1", "price": "10"}
+        return json.dumps(said | {"product_id": "BTC-USD", "time": "2026-09-30T02:03:22.743248Z"})
+
+    def listed(*channels: str) -> str:
+        names = [{"name": name, "product_ids": ["BTC-USD"]} for name in channels]
+        return json.dumps({"type": "subscriptions", "channels": names})
+
+    words = (
+        listed("matches", "level2_50"),
+        match(99, "last_match"),
+        match(100),
+        listed("matches"),
+        match(105),
+    )
+    *_, last = [list(decoder.decode(frame(each))) for each in words]
+    assert [type(each) for each in last] == [Gap, Trade]
+
+
+def test_one_flaw_among_ten_thousand_levels_is_found_by_halves(mocker: MockerFixture) -> None:
+    rows = [
+        {"side": "bid", "event_time": "2026-08-26T12:13:45Z", "price_level": str(n + 1), "new_quantity": "1"}
+        for n in range(10_000)
+    ]
+    rows[7_000]["new_quantity"] = "x"
+    event = {"type": "snapshot", "product_id": "A", "other": "y" * 100_000, "updates": rows}
+    said = {"channel": "l2_data", "timestamp": "2026-08-26T12:13:45.8Z", "sequence_num": 0, "events": [event]}
+    tried = mocker.spy(coinbase, "_tried")
+    decoder = Coinbase().decoder()
+    book, flaw = decoder.decode(frame(json.dumps(said)))
+    assert isinstance(book, OrderBookUpdate)
+    assert [price for price, _ in book.bids] == [float(n + 1) for n in range(10_000) if n != 7_000]
+    assert isinstance(flaw, Malformed)
+    assert tried.call_count < 40
