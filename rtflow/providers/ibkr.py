@@ -316,6 +316,7 @@ class InteractiveBrokersSession(Session):
         self._lines: dict[str, _Line] = {}  # by contract
         self._unheard: set[str] = set()  # lines that have brought nothing yet
         self._ladder = ""  # the contract of the one we have
+        self._ladder_asked: int | None = None  # when; None once it has come
         self._places: dict[str, int] = {}  # contract to when its history was asked for, rule 17
         self._told: set[str] = set()  # contracts whose history has come
         self._unbalanced = True
@@ -352,7 +353,10 @@ class InteractiveBrokersSession(Session):
                 contract = payload[start : payload.find(b'"', start)].decode(errors="replace")
                 self._unheard.discard(contract)
             return _CONTROL if _UNENTITLED in payload or _ERROR in payload else _DATA
-        return _DATA if payload.startswith(_LADDER) and _ERROR not in payload else _classify(payload)
+        if payload.startswith(_LADDER) and _ERROR not in payload:
+            self._ladder_asked = None
+            return _DATA
+        return _classify(payload)
 
     def received(self, frame: Frame) -> Iterable[Answer]:
         self._now = frame.ts_recv
@@ -392,7 +396,7 @@ class InteractiveBrokersSession(Session):
 
     def resync(self, symbol: str) -> Iterable[Answer]:
         if self._ladder and self._ladder == self._contract(symbol):
-            self._ladder = ""
+            self._ladder, self._ladder_asked = "", None
             self._unbalanced = True
             return [f"ubd+{self._account}", *self._requests()]
         return ()
@@ -511,6 +515,8 @@ class InteractiveBrokersSession(Session):
                 self._unbalanced = False
                 stamps = [self._expiry(contract) for contract in self._lines]
                 stamps += [asked + _PATIENCE for asked in self._places.values()]
+                if self._ladder_asked is not None:
+                    stamps.append(self._ladder_asked + _PATIENCE)
                 self._renew_at = min(stamps, default=None)
                 return
             self._pace = max(self._pace, self._now) + _SPACING
@@ -545,11 +551,12 @@ class InteractiveBrokersSession(Session):
             return None  # rule 16; it comes with "act"
         wanted = next((self._contract(symbol) for kind, symbol in self._wanted if kind == "books"), "")
         if wanted == self._ladder:
-            return None
-        if self._ladder:
-            self._ladder = ""
+            if self._ladder_asked is None or self._ladder_asked + _PATIENCE > self._now:
+                return None
+        elif self._ladder:
+            self._ladder, self._ladder_asked = "", None
             return f"ubd+{self._account}"
-        self._ladder = wanted
+        self._ladder, self._ladder_asked = wanted, self._now
         conid, _, exchange = wanted.partition("@")
         return f"sbd+{self._account}+{conid}" + (f"+{exchange}" if exchange else "")
 
@@ -981,7 +988,8 @@ def _size(value: _Value) -> float | None:
 
 def _prefix(value: _Value) -> str:
     """The letter before a price; "" without."""
-    return value[0] if isinstance(value, str) and value[:1].isalpha() else ""
+    first = value.strip()[:1] if isinstance(value, str) else ""
+    return first if first.isalpha() else ""
 
 
 def _letters(value: _Value) -> str | None:
@@ -1079,7 +1087,7 @@ def _trade(contract: _Contract, stamp: int, received: int) -> Trade:
         "",
         "ibkr",
         values.get(_LAST_EXCHANGE) or "",
-        _HALTED if contract.halted else (),
+        _HALTED if contract.prefix == "H" else (),
         "",
         True,
     )
@@ -1232,6 +1240,10 @@ class _Bar(_Wire, gc=False):
 # {"topic":"system","success":"user123","isFT":true,"isPaper":true}   {"topic":"system","hb":1702334859712}
 # {"topic":"tic","alive":true,"id":"…","lastAccessed":1702334859712}
 # {"message":"waiting for session"}   {"message":"Unsubscribed 341115"}   {"error":"Topic unknown …","code":1}
+_QUOTED_SESSION = re.compile(r"""(\\?"session\\?"\s*:\s*\\?")[^"\\]*""")
+"""A request that the venue quotes back may have been our attachment (rule 2), whose text is a secret."""
+
+
 class _Control(_Wire, gc=False):
     """The envelope of anything; of the topics that are not ours nothing is promised but the topic."""
 
@@ -1247,9 +1259,10 @@ class _Control(_Wire, gc=False):
     @property
     def problem(self) -> str:
         """Why the venue said no; empty where it did not."""
-        if self.error:
-            return str(self.error)
-        return bytes(self.args).decode(errors="replace") if self.topic == "error" else ""
+        said = str(self.error) if self.error else ""
+        if not said and self.topic == "error":
+            said = bytes(self.args).decode(errors="replace")
+        return _QUOTED_SESSION.sub(r"\1…", said)
 
     @property
     def unentitled(self) -> bool:

@@ -249,6 +249,23 @@ def test_limits_are_enforced_before_the_venue_would(wanted: dict[str, list[str]]
         ibkr.request(Subscription.of(**wanted))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"error":"Topic unknown {\\"session\\":\\"5ec7e7\\"}","code":1}',
+        '{"topic":"error","args":{"request":"{\\"session\\": \\"5ec7e7\\"}","message":"no"}}',
+        '{"topic":"error","args":{"session":"5ec7e7"}}',
+    ],
+)
+def test_a_session_that_is_quoted_back_is_not_said(text: str) -> None:
+    (status,) = decoded(text)
+    assert isinstance(status, Status)
+    assert "5ec7e7" not in status.text
+    assert "session" in status.text
+    session = InteractiveBrokers("5ec7e7", auth="message").session(Subscription.of(quotes=["1"]))
+    assert "5ec7e7" not in repr(list(session.received(frame(text))))
+
+
 def test_one_contract_is_one_stream_however_much_is_wanted_of_it() -> None:
     wanted = Subscription.of(
         quotes=["1", "2"], trades=["1", "2"], tickers=["1"], books=["3"], bars=["4", "5", "6"]
@@ -469,6 +486,18 @@ def test_a_trade_in_a_halt_carries_the_condition() -> None:
     *_, trade = decoded(PRIMED, update({"31": "H100.5"}, at=1100), update({"7762": "1010"}, at=1200))
     assert isinstance(trade, Trade)
     assert trade.conditions == ("H",)
+    at_once = decoded(PRIMED, update({"31": "H101", "7059": "5", "7762": "1010"}, at=1100))
+    after = decoded(
+        PRIMED,
+        update({"31": "H100.5"}, at=1100),
+        update({"31": "102", "7059": "6", "7762": "1020"}, at=1200),
+    )
+    told = [[each.conditions for each in events if isinstance(each, Trade)] for events in (at_once, after)]
+    assert told == [[("H",)], [()]], "the one in the halt, and not the one that ends it"
+
+
+def test_a_close_with_a_blank_before_its_letter_is_a_close_all_the_same() -> None:
+    assert trades(PRIMED, update({"31": " C118.75", "7762": "1600"}, at=1100)) == []
 
 
 # ------------------------------------------------------------------------------------------ tickers
@@ -1070,6 +1099,21 @@ def test_what_brings_nothing_is_asked_for_again_after_half_a_minute() -> None:
     venue.say(update({"84": "1"}, contract="1"))
     venue.wait(31)
     assert venue.said() == []
+
+
+def test_a_ladder_that_does_not_come_is_asked_for_again_too() -> None:
+    venue = Venue(InteractiveBrokers(), books=["1"], quotes=["2"])
+    venue.say(update({"84": "1"}, contract="2"))
+    assert "sbd+DU1234567+1" in venue.said()
+    venue.wait(29.9)
+    assert venue.said() == []
+    venue.wait(0.1)
+    assert venue.said() == ["sbd+DU1234567+1"]
+    venue.say(ladder({"row": 0, "focus": 1, "price": 123.45}, target="+DU1234567+1"))
+    venue.wait(100)
+    assert venue.said() == []
+    venue.drop(books=["1"])
+    assert venue.said() == ["ubd+DU1234567"]
 
 
 def test_a_ladder_waits_to_know_the_account_and_makes_room_for_the_next() -> None:
