@@ -401,11 +401,15 @@ class PolygonSession(Session):
         if not self._admitted:
             return (Rejected(reason, code="error") if self._greeted else Disconnected(reason),)
         topics = self._market.named(reason)
+        asked = set[Topic]() if self._asked is None else self._asked.topics
+        stars = {kind for kind, symbol in topics if symbol == "*" and (kind, symbol) not in asked}
+        meant = [topic for topic in asked if topic[0] in stars]  # nobody asked for a star: all of its kind
+        topics += meant
         refused = sorted(self._wanted & set(topics))
         if refused:
             self._wanted.difference_update(refused)
             self._served.difference_update(refused)
-            return [Refused(tuple(refused), reason, told=True), *self._settled(topics, now)]
+            return [Refused(tuple(refused), reason, told=not meant), *self._settled(topics, now)]
         if not topics and self._asked is not None:
             self._asked.refusals.append(reason)
         self._served.difference_update(topics)  # not subscribed, it says, and neither do we want it
@@ -708,7 +712,7 @@ class _CoinTrade(_Message, tag="XT"):
     def event(self, frame: Frame, lot: float) -> Trade:
         exchange, conditions = str(self.exchange), self.conditions or ()
         return Trade(
-            self.symbol,
+            _pair(self.symbol),
             _stamp(self.at),
             frame.ts_recv,
             self.price,
@@ -797,7 +801,7 @@ class _CoinQuote(_Message, tag="XQ"):
         exchange = str(self.exchange)
         has_bid, has_ask = self.bid and self.bid_size, self.ask and self.ask_size
         return Quote(
-            self.symbol,
+            _pair(self.symbol),
             _stamp(self.at),
             frame.ts_recv,
             self.bid if has_bid else None,
@@ -822,7 +826,7 @@ class _CurrencyQuote(_Message, tag="C"):
     def event(self, frame: Frame, lot: float) -> Quote:
         exchange = str(self.exchange)
         return Quote(
-            self.symbol,
+            _pair(self.symbol),
             _stamp(self.at),
             frame.ts_recv,
             self.bid or None,
@@ -907,45 +911,51 @@ class _MinuteBar(_TradedBar, tag="AM"):
     width = _MINUTE
 
 
-class _LaunchpadBar(_TradedBar, tag="AM"):
-    """The same with ``"sym":"C:EURUSD"`` or ``"sym":"X:BTC-USD"``, rule 15."""
-
-    width = _MINUTE
+class _PairBar(_TradedBar):
+    """A bar of a pair, however it is spelled (rule 15)."""
 
     def event(self, frame: Frame, lot: float) -> Bar:
         return msgspec.structs.replace(_TradedBar.event(self, frame, lot), symbol=_pair(self.symbol))
 
 
-class _PairBar(_TradedBar, kw_only=True):
-    """A bar of a pair."""
-
-    symbol: str = field(name="pair")
-
-
-class _CurrencySecondBar(_PairBar, tag="CAS"):
-    """``{"ev":"CAS","pair":"USD/EUR","o":0.8687,"c":0.86889,"h":0.86889,"l":0.8686,"v":20,
-    "s":1539145740000}``"""
-
-    width = SECOND
-
-
-class _CurrencyMinuteBar(_PairBar, tag="CA"):
-    """``{"ev":"CA","pair":"USD/EUR","o":0.8687,"c":0.86889,"h":0.86889,"l":0.8686,"v":20,
-    "s":1539145740000}``"""
+class _LaunchpadBar(_PairBar, tag="AM"):
+    """The same with ``"sym":"C:EURUSD"`` or ``"sym":"X:BTC-USD"``."""
 
     width = _MINUTE
 
 
-class _CoinSecondBar(_PairBar, tag="XAS"):
-    """``{"ev":"XAS","pair":"BCD-USD","v":951.6112,"vw":0.7756,"z":73,"o":0.772,"c":0.784,"h":0.784,"l":0.771,
-    "s":1610463240000,"e":1610463241000}``"""
+class _CurrencySecondBar(_PairBar, tag="CAS", kw_only=True):
+    """``{"ev":"CAS","pair":"USD/EUR","o":0.8687,"c":0.86889,"h":0.86889,"l":0.8686,"v":20,
+    "s":1539145740000}``"""
+
+    symbol: str = field(name="pair")
 
     width = SECOND
 
 
-class _CoinMinuteBar(_PairBar, tag="XA"):
+class _CurrencyMinuteBar(_PairBar, tag="CA", kw_only=True):
+    """``{"ev":"CA","pair":"USD/EUR","o":0.8687,"c":0.86889,"h":0.86889,"l":0.8686,"v":20,
+    "s":1539145740000}``"""
+
+    symbol: str = field(name="pair")
+
+    width = _MINUTE
+
+
+class _CoinSecondBar(_PairBar, tag="XAS", kw_only=True):
+    """``{"ev":"XAS","pair":"BCD-USD","v":951.6112,"vw":0.7756,"z":73,"o":0.772,"c":0.784,"h":0.784,"l":0.771,
+    "s":1610463240000,"e":1610463241000}``"""
+
+    symbol: str = field(name="pair")
+
+    width = SECOND
+
+
+class _CoinMinuteBar(_PairBar, tag="XA", kw_only=True):
     """``{"ev":"XA","pair":"BCD-USD","v":951.6112,"vw":0.7756,"z":73,"o":0.772,"c":0.784,"h":0.784,"l":0.771,
     "s":1610463240000,"e":1610463300000}``"""
+
+    symbol: str = field(name="pair")
 
     width = _MINUTE
 
@@ -1090,7 +1100,7 @@ class _Book(_Message, tag="XL2"):
 
     def event(self, frame: Frame, lot: float) -> OrderBookUpdate:
         return OrderBookUpdate(
-            self.symbol,
+            _pair(self.symbol),
             _stamp(self.at),
             frame.ts_recv,
             _standing(self.bids),

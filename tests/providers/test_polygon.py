@@ -1129,6 +1129,41 @@ def test_a_refusal_that_names_its_topic_refuses_it_alone() -> None:
     assert wants(session) == []
 
 
+def test_a_refusal_of_everything_of_a_kind_refuses_what_was_asked_of_it() -> None:
+    session, _ = admitted(trades=["A", "B"], quotes=["A"])
+    reason = "not authorized for T.*"
+    assert talking(session, status("error", reason)) == [
+        Refused((("trades", "A"), ("trades", "B")), reason)
+    ], "and the transport says so of each, as the frame does not"
+    assert talking(session, *served("Q.A")) == []
+    session, _ = admitted(trades=["*"], quotes=["A"])
+    assert talking(session, status("error", reason)) == [Refused((("trades", "*"),), reason, told=True)]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "text", "symbol"),
+    [
+        ("crypto", '{"ev":"XT","pair":"X:BTC-USD","p":1,"t":1610462007425,"s":1,"x":3}', "BTC-USD"),
+        ("crypto", '{"ev":"XQ","pair":"X:BTC-USD","bp":1,"bs":1,"t":1610462007425,"x":3}', "BTC-USD"),
+        ("crypto", '{"ev":"XL2","pair":"X:BTC-USD","t":1610462007425,"x":1,"b":[],"a":[]}', "BTC-USD"),
+        (
+            "crypto",
+            '{"ev":"XA","pair":"X:BTC-USD","v":1,"o":1,"c":1,"h":1,"l":1,"s":1610463240000,"e":1610463300000}',
+            "BTC-USD",
+        ),
+        ("forex", '{"ev":"C","p":"C:EURUSD","x":48,"a":1,"b":1,"t":1678220098130}', "EUR/USD"),
+        (
+            "forex",
+            '{"ev":"CA","pair":"C:EUR-USD","v":1,"o":1,"c":1,"h":1,"l":1,"s":1610463240000,"e":1610463300000}',
+            "EUR/USD",
+        ),
+    ],
+)
+def test_a_pair_has_one_spelling_however_it_comes(cluster: str, text: str, symbol: str) -> None:
+    (event,) = Polygon("k", cluster=cluster).decoder().decode(frame(f"[{text}]"))
+    assert getattr(event, "symbol", event) == symbol
+
+
 def test_a_refusal_of_what_was_served_takes_it_away() -> None:
     session, _ = admitted(trades="A")
     talking(session, *served("T.A"))
