@@ -43,6 +43,8 @@ def by_symbol(operator: Lifted[_A, _B]) -> Lifted[_A, _B]:
         ('B', 1)
         ('A', 2)
     """
+    if not isinstance(operator, Lifted):
+        raise TypeError(f"by_symbol() takes an operator made by lift(), as only(Trade), not {operator!r}")
     make = operator.kernel
 
     def kernel() -> Kernel[_A, _B]:

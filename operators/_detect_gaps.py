@@ -125,4 +125,6 @@ def _missing(item: Trade | OrderBookUpdate, number: int, before: int) -> str:
         if item.previous_sequence is not None:  # its numbers have holes, so nobody knows how many
             return f"up to {item.previous_sequence}"
         first = number if item.first_sequence is None else item.first_sequence
+    if first == before + 2:
+        return str(before + 1)
     return "" if first == before + 1 else f"{before + 1} to {first - 1}"

@@ -57,6 +57,10 @@ def normalize(
         Status@40
         Gap@50 Trade@50
     """
+    if isinstance(provider, type) or not isinstance(getattr(provider, "name", None), str):
+        raise TypeError(f"normalize() takes a provider, as in normalize(kraken), not {provider!r}")
+    if malformed not in ("report", "raise"):
+        raise ValueError(f"malformed is 'report' or 'raise', not {malformed!r}")
     counted = Counters() if counters is None else counters
     return lift(lambda: _Normalize(provider, malformed == "raise", counted))
 

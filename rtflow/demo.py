@@ -205,6 +205,8 @@ class _Screen:
             case Status(state="retrying"):
                 self._line = Text(f"reconnecting: attempt {item.attempt}", style="yellow")
                 self._said.append(line_of(item))
+            case Status(state="heartbeat"):
+                pass  # it says that the line lives, and so does all else here
             case Gap(ts_end=None):
                 self._line = Text("disconnected", style="bold red")
                 self._said.append(line_of(item))
@@ -223,7 +225,8 @@ class _Screen:
         top = Table.grid(padding=(0, 3))
         books = list(self._books.values())[: 2 if width >= 112 else 1]
         top.add_row(
-            _trades(list(self._trades)[:trades], trades), *(_ladder(book, trades // 2) for book in books)
+            _trades(list(self._trades)[:trades], trades),
+            *(_ladder(book, (trades - 1) // 2) for book in books),
         )
         seen, counted = self.tally.seen, self._feed.counters
         gaps = len(self.tally.gaps)
@@ -248,12 +251,12 @@ def _table(*columns: str) -> Table:
 
 
 def _trades(trades: list[Trade], rows: int) -> RenderableType:
-    table = _table("trades", "symbol", "side", ">size", ">price")
+    table = _table("trades", "symbol", "", ">size", ">price")
     for trade in trades:
         side = Side(trade.side)
         style = {Side.BUY: "green", Side.SELL: "red"}.get(side, "")
         size, price = f"{trade.size:.6f}", f"{trade.price:,.2f}"
-        table.add_row(_clock(trade.ts_event), trade.symbol, side.name.lower(), size, price, style=style)
+        table.add_row(_clock(trade.ts_event, 1), trade.symbol, side.name.lower(), size, price, style=style)
     return _padded(table, rows)
 
 
@@ -263,7 +266,8 @@ def _bars(bars: list[Bar], rows: int) -> RenderableType:
         prices = (f"{price:,.2f}" for price in (bar.open, bar.high, bar.low, bar.close))
         style = "yellow" if bar.gap else "green" if bar.close >= bar.open else "red"
         start, volume = _clock(bar.start, digits=0), f"{bar.volume:.4f}"
-        table.add_row(start, bar.symbol, *prices, volume, " ".join(_marks(bar)), style=style)
+        marks = " ".join(mark.partition(" ")[0] for mark in _marks(bar))
+        table.add_row(start, bar.symbol, *prices, volume, marks, style=style)
     return _padded(table, rows)
 
 
@@ -275,9 +279,11 @@ def _ladder(book: BookState, depth: int) -> RenderableType:
     if book.status != "live":
         table.add_row(Text(book.status, style="bold yellow"), "", " " * 8)
     for levels, style in ((asks[::-1], "red"), (bids, "green")):
+        if style == "green":
+            table.add_row(Text(f"spread {_price(book.spread)}", style="dim"), "", "")
         for price, size in levels:
             table.add_row(f"{price:,.2f}", f"{size:.4f}", "█" * round(8 * size / largest), style=style)
-    return _padded(table, 2 * depth)
+    return _padded(table, 2 * depth + 1)
 
 
 def _padded(table: Table, rows: int) -> Table:

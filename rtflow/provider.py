@@ -37,18 +37,18 @@ class Subscription(msgspec.Struct, frozen=True):
     def of(cls, **kinds: Iterable[str]) -> Subscription:
         """The subscription of these symbols by kind. A bare string is one symbol, not its letters.
 
-        Raises TypeError, naming the keyword, for what is no collection of symbols: a misspelt option, say.
+        Raises TypeError, naming the keyword, for what is no collection of symbols (a misspelt option, say)
+        and for a symbol that is no text.
         """
+        topics: set[Topic] = set()
         for kind, symbols in kinds.items():
             if not isinstance(symbols, Iterable):
                 raise TypeError(f"{kind}={symbols!r} is neither an option nor symbols of some kind of data")
-        return cls(
-            frozenset(
-                (kind, symbol)
-                for kind, symbols in kinds.items()
-                for symbol in ([symbols] if isinstance(symbols, str) else symbols)
-            )
-        )
+            for symbol in [symbols] if isinstance(symbols, str) else symbols:
+                if not isinstance(symbol, str) or not symbol:
+                    raise TypeError(f"{kind}=: a symbol is text, as 'BTC/USD' or '265598', not {symbol!r}")
+                topics.add((kind, symbol))
+        return cls(frozenset(topics))
 
     def symbols(self, kind: str) -> tuple[str, ...]:
         """The symbols wanted of ``kind``, sorted."""

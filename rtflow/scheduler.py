@@ -295,7 +295,9 @@ class Line(NanoTimers):
         ended = self._wait_for_the_end(timeout)
         if ended and self.unhandled is not None:
             unhandled, self.unhandled = self.unhandled, None
-            raise unhandled.with_traceback(None)  # the way it took was told when it was reported
+            raise unhandled.with_traceback(
+                None
+            ) from None  # its way and its causes were told when it was reported
         return ended
 
     def _wait_for_the_end(self, timeout: float | None) -> bool:

@@ -33,7 +33,18 @@ from reactivex import Observable, abc
 from rtflow.counters import Counters
 from rtflow.errors import Disconnected, FeedError, Rejected, RtflowError, Throttled
 from rtflow.events import Closing, Frame, FrameKind, Lost, Status
-from rtflow.provider import Answer, Fetch, Provider, Refused, Request, Session, Subscription, Topic, Traffic
+from rtflow.provider import (
+    Answer,
+    Fetch,
+    Provider,
+    Refused,
+    Request,
+    Session,
+    Subscription,
+    Topic,
+    Traffic,
+    check_kinds,
+)
 from rtflow.rfc6455 import Opcode, Run, Splitter, closing, encode
 from rtflow.scheduler import Line
 from rtflow.time import SECOND
@@ -96,6 +107,7 @@ def connect(
         if seconds is not None and not seconds > 0:
             raise ValueError(f"{name} must be more than 0 seconds, not {seconds}")
     wanted = Subscription.of(trades=trades, quotes=quotes, books=books, bars=bars, **kinds)
+    check_kinds(provider, wanted)
     provider.request(wanted)  # says so if the venue cannot serve it
     proxied = _proxy_options(proxy)
     return Feed(
@@ -192,6 +204,7 @@ class Feed(Observable[Frame]):
     def _want(self, change: Callable[[Subscription], Subscription]) -> None:
         with self._guard:
             wanted = change(self._wanted)
+            check_kinds(self.provider, wanted)
             self.provider.request(wanted)  # says so if the venue cannot serve it
             self._wanted = wanted
             connection = self._connection

@@ -183,7 +183,7 @@ def test_the_screen_shows_trades_bars_and_the_ladder() -> None:
     for item in (TRADE, BAR, book()):
         view.show(item)
     seen = drawn(view, out)
-    for words in ("64,991.50", "gap partial start", "1 trades · 1 bars · 1 book states", "████████"):
+    for words in ("64,991.50", "gap partial", "spread 1", "1 trades · 1 bars · 1 book states", "████████"):
         assert words in seen
 
 

@@ -112,3 +112,9 @@ def test_a_close_is_announced_when_the_other_side_was_orderly(code: int, announc
     assert isinstance(error, Disconnected)
     assert (error.code, error.announced, str(error)) == (code, announced, f"closed with code {code}")
     assert str(Quiet().closed(code, "bye")) == "bye"
+
+
+@pytest.mark.parametrize("symbol", [265598, None, "", b"BTC/USD", ("BTC", "USD")])
+def test_a_symbol_is_text(symbol: object) -> None:
+    with pytest.raises(TypeError, match=r"trades=: a symbol is text, as 'BTC/USD' or '265598', not "):
+        Subscription.of(trades=[symbol])  # type: ignore[list-item]

@@ -103,7 +103,8 @@ class Binance:
     ``quotes`` need a feed of their own, as the venue serves them elsewhere.
 
     ``microseconds`` asks for finer stamps (spot only). ``url`` and ``rest_url`` replace the venue's hosts,
-    each without a path: a nearer one, one with market data only, a twin's.
+    each without a path: a nearer one, one with market data only, a twin's (both, or its books would begin
+    with the real market's).
 
     >>> session = Binance().session(Subscription.of(books="BTCUSDT"))
     >>> list(session.opened())
@@ -111,7 +112,8 @@ class Binance:
     >>> list(session.received(Frame(FrameKind.TEXT, b'{"result":null,"id":1}', ts_recv=1)))
     [Fetch('depth BTCUSDT')]
 
-    Raises Unsupported for what the market does not have.
+    Raises Unsupported for what the market does not have, ValueError for a twin's ``url`` without its
+    ``rest_url``.
     """
 
     profile = Profile(
@@ -152,6 +154,8 @@ class Binance:
             raise Unsupported(f"{place.name} has bars of {_listed(place.intervals)}, not {interval!r}")
         if microseconds and market != "spot":
             raise Unsupported(f"{place.name} has no stamps in microseconds; spot does")
+        if url is not None and url.startswith("ws:") and rest_url is None:
+            raise ValueError(f"a twin's snapshots are its own: say rest_url= beside url={url!r}")
         self.market = market
         self.name = place.name
         self.kinds: Collection[str] = place.kinds

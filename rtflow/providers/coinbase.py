@@ -225,6 +225,9 @@ def _check(provider: Coinbase | CoinbaseExchange, subscription: Subscription) ->
     for symbol in subscription.symbols("instruments"):
         if symbol != "*":
             raise Unsupported(f"{provider.name} lists all instruments at once; ask for '*', not {symbol!r}")
+    for kind, symbol in sorted(subscription.topics):
+        if "-" not in symbol and symbol != "*":
+            raise Unsupported(f"{provider.name} spells symbols as in 'BTC-USD', not {symbol!r} ({kind})")
 
 
 _KINDS = {  # by channel, as either feed spells it when it answers

@@ -19,6 +19,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
+from rtflow.errors import Unsupported
 from rtflow.time import SECOND
 from rtflow.time import format as rfc3339
 from rtflow.twin.ledger import (
@@ -109,6 +110,8 @@ class AlpacaVenue(Venue):
     ) -> None:
         super().__init__(market)
         stocks = any(each.stock for each in market.listings.values())
+        if feed is not None and feed not in PATHS:
+            raise Unsupported(f"alpaca's twin has no feed {feed!r}; it has {', '.join(PATHS)}")
         self.path = PATHS[feed or ("iex" if stocks else "crypto/us")]
         self.keys = keys
         self.feeds = feeds

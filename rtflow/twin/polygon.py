@@ -16,6 +16,7 @@ from typing import Literal
 
 import msgspec
 
+from rtflow.errors import Unsupported
 from rtflow.time import SECOND
 from rtflow.twin.ledger import FINER, Bands, Bar, Contract, Imbalance, Ledger, OptionPrint, Point, Print
 from rtflow.twin.market import LISTINGS, NEVER, Listing, Market, Move
@@ -88,6 +89,8 @@ class PolygonVenue(Venue):
     ) -> None:
         super().__init__(market)
         self.stocks = {each.symbol: each for each in market.listings.values() if each.stock}
+        if cluster is not None and cluster not in TOPICS:
+            raise Unsupported(f"polygon's twin has no cluster {cluster!r}; it has {', '.join(TOPICS)}")
         self.path = f"/{cluster or ('stocks' if self.stocks else 'crypto')}"
         self.keys = keys
         self.clusters = clusters

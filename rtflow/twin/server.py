@@ -86,11 +86,14 @@ class Twin:
             raise Unsupported(f"there is no twin of {venue!r}; there are {', '.join(DIALECTS)}")
         known = [*inspect.signature(dialect).parameters][1:]
         if unknown := sorted(options.keys() - set(known)):
+            common = [*inspect.signature(Twin).parameters][1:-1]
             raise Unsupported(
-                f"{venue}'s twin knows no {', '.join(unknown)}; it knows {', '.join(known) or 'no options'}"
+                f"{venue}'s twin knows no {', '.join(unknown)}; it knows {', '.join([*known, *common])}"
             )
         opens = time.time_ns() if start is None else start
-        listed = [symbols] if isinstance(symbols, str | Listing) else symbols
+        own = {each.symbol: each for each in dialect.listings or () if isinstance(each, Listing)}
+        wanted = [symbols] if isinstance(symbols, str | Listing) else symbols
+        listed = wanted and [own.get(each, each) if isinstance(each, str) else each for each in wanted]
         market = Market(
             seed,
             dialect.listings if listed is None else listed,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
+import pytest
 import reactivex
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -290,3 +291,11 @@ def test_marble_with_timers_under_the_nano_scheduler() -> None:
         scheduler.at(event.ts_recv, lambda event=event: source.on_next(event))  # type: ignore[misc]
     scheduler.run()
     assert got == [(33, "B@33"), (47, "A@47"), (47, "C@47")]
+
+
+@pytest.mark.parametrize("operator", [lambda source: source, 5, Kernel])
+def test_what_was_not_lifted_has_no_kernel_to_give(operator: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"by_symbol\(\) takes an operator made by lift\(\), as only\(Trade\)"
+    ):
+        by_symbol(operator)

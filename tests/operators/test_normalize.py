@@ -436,3 +436,14 @@ def test_each_subscription_reads_for_itself() -> None:
     events: Observable[Event] = reactivex.of(opened(10), said(20, "1")).pipe(normalize(Words()))
     for _ in range(2):
         assert events.run() == trade(20, 1, 1)
+
+
+@pytest.mark.parametrize("provider", [Words, "kraken", None])
+def test_what_is_no_provider_cannot_be_normalized(provider: Any) -> None:
+    with pytest.raises(TypeError, match=r"normalize\(\) takes a provider, as in normalize\(kraken\), not "):
+        normalize(provider)
+
+
+def test_another_word_for_what_becomes_of_malformed_frames_is_refused() -> None:
+    with pytest.raises(ValueError, match="malformed is 'report' or 'raise', not 'drop'"):
+        normalize(Words(), malformed="drop")  # type: ignore[arg-type]

@@ -144,10 +144,10 @@ def test_each_market_is_a_provider_that_needs_nothing(market: MARKET, name: str,
 
 def test_another_host_keeps_the_paths() -> None:
     wanted = Subscription.of(quotes="BTCUSDT")
-    assert Binance(url="ws://127.0.0.1:9/").request(wanted) == Request("ws://127.0.0.1:9/stream")
-    usdm = Binance("usdm", url="ws://127.0.0.1:9")
-    assert usdm.request(wanted) == Request("ws://127.0.0.1:9/public/stream")
-    assert usdm.request(Subscription.of(bars="BTCUSDT")) == Request("ws://127.0.0.1:9/market/stream")
+    assert Binance(url="wss://127.0.0.1:9/").request(wanted) == Request("wss://127.0.0.1:9/stream")
+    usdm = Binance("usdm", url="wss://127.0.0.1:9")
+    assert usdm.request(wanted) == Request("wss://127.0.0.1:9/public/stream")
+    assert usdm.request(Subscription.of(bars="BTCUSDT")) == Request("wss://127.0.0.1:9/market/stream")
 
 
 def test_microseconds_are_asked_for_in_the_address() -> None:
@@ -185,7 +185,7 @@ def test_an_option_that_the_market_lacks_is_refused_at_once(
         ("usdm", {"trades": "BTCUSDT"}, "binance_usdm has no 'trades'; it offers aggregate_trades"),
         ("spot", {"trades": "btcusdt"}, "as in 'BTCUSDT', not 'btcusdt'"),
         ("spot", {"trades": "BTC/USDT"}, "as in 'BTCUSDT', not 'BTC/USDT'"),
-        ("spot", {"trades": ""}, "as in 'BTCUSDT', not ''"),
+        ("spot", {"trades": " "}, "as in 'BTCUSDT', not ' '"),
         ("spot", {"books": "A", "top_books": "A"}, "of A either books or top_books"),
         ("spot", {"trades": "A", "aggregate_trades": "A"}, "of A either trades or aggregate_trades"),
         ("usdm", {"books": "A", "bars": "A"}, "serves bars and books at two addresses: make two feeds"),
@@ -1292,3 +1292,11 @@ def test_a_book_that_is_taken_again_begins_again() -> None:
     venue.document("A", 18)
     venue.settle(3)
     assert venue.fetched() == ["depth A"], "measured by its new stream"
+
+
+def test_a_twins_url_wants_the_twins_snapshots_too() -> None:
+    with pytest.raises(
+        ValueError, match="a twin's snapshots are its own: say rest_url= beside url='ws://127"
+    ):
+        Binance(url="ws://127.0.0.1:1")
+    assert Binance(url="wss://data-stream.binance.vision").request(Subscription.of(books="BTCUSDT")).url

@@ -1726,3 +1726,9 @@ def test_one_flaw_among_ten_thousand_levels_is_found_by_halves(mocker: MockerFix
     assert [price for price, _ in book.bids] == [float(n + 1) for n in range(10_000) if n != 7_000]
     assert isinstance(flaw, Malformed)
     assert tried.call_count < 40
+
+
+@pytest.mark.parametrize("provider", [Coinbase(), CoinbaseExchange()])
+def test_a_symbol_spelled_as_elsewhere_is_refused_at_once(provider: Coinbase | CoinbaseExchange) -> None:
+    with pytest.raises(Unsupported, match=r"spells symbols as in 'BTC-USD', not 'BTC/USD' \(trades\)"):
+        provider.request(Subscription.of(trades="BTC/USD"))

@@ -350,7 +350,7 @@ def test_an_unknown_venue_is_unsupported(venue: str) -> None:
 
 
 def test_kraken_has_none_of_alpacas_options() -> None:
-    with pytest.raises(Unsupported, match="knows no keys; it knows message_rate, burst"):
+    with pytest.raises(Unsupported, match="knows no keys; it knows message_rate, burst, seed, symbols, "):
         Twin("kraken", keys={"a": "b"})
 
 
@@ -508,3 +508,19 @@ def test_after_its_close_frame_the_twin_says_no_more_and_cuts_who_does_not_answe
         said = rest(client)
         assert said.endswith(b"\x88\x05\x03\xe9bye")
         client.close()
+
+
+@pytest.mark.parametrize(
+    ("venue", "options", "words"),
+    [
+        ("alpaca", {"feed": "nope"}, "alpaca's twin has no feed 'nope'; it has iex, "),
+        (
+            "polygon",
+            {"cluster": "optons"},
+            "polygon's twin has no cluster 'optons'; it has stocks, options, ",
+        ),
+    ],
+)
+def test_a_misspelt_place_is_unsupported(venue: str, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(Unsupported, match=words):
+        Twin(venue, **options)
