@@ -277,13 +277,16 @@ def _ladder(book: BookState, depth: int) -> RenderableType:
     asks, bids = book.asks[:depth], book.bids[:depth]
     largest = max((size for _, size in asks + bids), default=1.0)
     if book.status != "live":
-        table.add_row(Text(book.status, style="bold yellow"), "", " " * 8)
+        table.add_row(Text(book.status, style="bold yellow"), "", " " * _WIDEST)
     for levels, style in ((asks[::-1], "red"), (bids, "green")):
         if style == "green":
-            table.add_row(Text(f"spread {_price(book.spread)}", style="dim"), "", "")
+            table.add_row(f"{book.spread:,.2f}" if book.spread is not None else "", "spread", "", style="dim")
         for price, size in levels:
-            table.add_row(f"{price:,.2f}", f"{size:.4f}", "█" * round(8 * size / largest), style=style)
+            table.add_row(f"{price:,.2f}", f"{size:.4f}", "█" * round(_WIDEST * size / largest), style=style)
     return _padded(table, 2 * depth + 1)
+
+
+_WIDEST = 6  # characters of a bar
 
 
 def _padded(table: Table, rows: int) -> Table:

@@ -180,10 +180,11 @@ def test_the_screen_says_how_the_line_is(items: list[demo.Item], words: str) -> 
 def test_the_screen_shows_trades_bars_and_the_ladder() -> None:
     out = console()
     view = screen(out)
-    for item in (TRADE, BAR, book()):
+    for item in (TRADE, BAR, book(), Status("heartbeat", SECOND)):
         view.show(item)
     seen = drawn(view, out)
-    for words in ("64,991.50", "gap partial", "spread 1", "1 trades · 1 bars · 1 book states", "████████"):
+    assert "heartbeat" not in seen
+    for words in ("64,991.50", "gap partial", "spread", "1 trades · 1 bars · 1 book states", "██████"):
         assert words in seen
 
 
