@@ -1,5 +1,6 @@
 """The operators, by ``from rtflow import operators as op``; they mix with reactivex's own in one pipe."""
 
+from rtflow.operators._anomalies import anomalies
 from rtflow.operators._backfill import backfill
 from rtflow.operators._book_apply import book_apply
 from rtflow.operators._broadcast import broadcast
@@ -11,12 +12,16 @@ from rtflow.operators._handoff import handoff
 from rtflow.operators._normalize import normalize
 from rtflow.operators._only import only
 from rtflow.operators._quotes_from_book import quotes_from_book
+from rtflow.operators._resample_last import resample_last
 from rtflow.operators._retry_with_backoff import retry_with_backoff
+from rtflow.operators._rolling import rolling
 from rtflow.operators._spread_stats import spread_stats
+from rtflow.operators._vwap import vwap
 from rtflow.operators._watchdog import watchdog
 from rtflow.operators._window_to_bar import window_to_bar
 
 __all__ = [
+    "anomalies",
     "backfill",
     "book_apply",
     "broadcast",
@@ -28,8 +33,11 @@ __all__ = [
     "normalize",
     "only",
     "quotes_from_book",
+    "resample_last",
     "retry_with_backoff",
+    "rolling",
     "spread_stats",
+    "vwap",
     "watchdog",
     "window_to_bar",
 ]

@@ -22,6 +22,7 @@ from rtflow.errors import (
     Unsupported,
 )
 from rtflow.events import (
+    Anomaly,
     Bar,
     BestQuote,
     Event,
@@ -41,6 +42,8 @@ from rtflow.events import (
     PriceBands,
     Quote,
     ReferencePrice,
+    Rolled,
+    Sample,
     Side,
     Stale,
     Status,
@@ -49,6 +52,7 @@ from rtflow.events import (
     TradeCancel,
     TradeCorrection,
     TradingStatus,
+    Vwap,
 )
 from rtflow.kernel import Kernel, Lifted, Operator, lift
 from rtflow.player import replay
@@ -58,6 +62,7 @@ from rtflow.tape import record
 from rtflow.transport import Feed, connect
 
 __all__ = [
+    "Anomaly",
     "Bar",
     "BestQuote",
     "BookState",
@@ -92,7 +97,9 @@ __all__ = [
     "Quote",
     "ReferencePrice",
     "Rejected",
+    "Rolled",
     "RtflowError",
+    "Sample",
     "SequenceBroken",
     "Side",
     "SpreadStats",
@@ -106,6 +113,7 @@ __all__ = [
     "TradeCorrection",
     "TradingStatus",
     "Unsupported",
+    "Vwap",
     "connect",
     "lift",
     "operators",

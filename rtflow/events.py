@@ -16,9 +16,11 @@ as the venue's decimal text, so equal texts are equal floats. Every type is a fr
 from __future__ import annotations
 
 import enum
-from typing import Literal, TypeAlias
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
+
+_T = TypeVar("_T")
 
 
 class Side(enum.IntEnum):
@@ -488,6 +490,77 @@ class LateTrade(_Event, frozen=True, gc=False):
     bar_start: int
     bar_end: int
     ts_recv: int
+
+
+class Rolled(_Event, Generic[_T], frozen=True, gc=True):
+    """What a fold made of one symbol's latest items, when the last of them had come or one had left.
+
+    >>> Rolled("A", 5, 6, value=10.5, count=2).value
+    10.5
+    """
+
+    symbol: str
+    ts_event: int  # the end of the window, on the clock that it goes by
+    ts_recv: int  # of the item that changed it, or the moment at which time did
+    value: _T | None  # None where the window is empty
+    count: int  # items in the window
+    venue: str = ""
+    partial: bool = False  # we have not watched for as long as the window reaches
+    gap: bool = False  # the window reaches into a Gap or a counted loss
+
+
+class Vwap(_Event, frozen=True, gc=False):
+    """The volume-weighted average price of one symbol's latest trades.
+
+    >>> Vwap("A", 5, 6, price=10.5, volume=2.0, value=21.0, count=2).price
+    10.5
+    """
+
+    symbol: str
+    ts_event: int  # the end of the window, on the clock that it goes by
+    ts_recv: int
+    price: float | None  # None where nothing was traded
+    volume: float
+    value: float  # the sum of price * size
+    count: int  # trades in the window
+    venue: str = ""
+    partial: bool = False  # we have not watched for as long as the window reaches
+    gap: bool = False  # the window reaches into a Gap or a counted loss
+
+
+class Sample(_Event, Generic[_T], frozen=True, gc=True):
+    """The last item of one symbol, as it was known at one moment of a grid.
+
+    >>> Sample("A", 60, "the last one", age=2, fresh=0).age
+    2
+    """
+
+    symbol: str
+    ts_recv: int  # the moment on the grid
+    item: _T
+    age: int  # ns that had passed since the item came
+    fresh: int  # items that came since the moment before; 0: this is the same one again
+    venue: str = ""
+    gap: bool = False  # the line was lost after it came: there may be a newer one that we do not know
+
+
+class Anomaly(_Event, frozen=True, gc=False):
+    """A trade or a quote that is off, and in which way; ``value`` is beyond what ``limit`` allows.
+
+    >>> wrong = Trade("A", 5, 6, price=-1.0, size=1.0)
+    >>> Anomaly("A", 5, 6, "price", "price -1.0", -1.0, 0.0, wrong).reason
+    'price'
+    """
+
+    symbol: str
+    ts_event: int
+    ts_recv: int
+    reason: Literal["price", "size", "crossed", "backwards", "stale", "outlier"]
+    detail: str
+    value: float  # the price, the size, bid - ask, seconds, repeats, the robust z-score
+    limit: float
+    item: Trade | Quote
+    venue: str = ""
 
 
 class Malformed(_Event, frozen=True, gc=False):

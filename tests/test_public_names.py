@@ -15,6 +15,7 @@ from rtflow import operators
 
 EXPECTED = {
     "Alpaca",
+    "Anomaly",
     "Bar",
     "BestQuote",
     "BookState",
@@ -50,7 +51,9 @@ EXPECTED = {
     "Quote",
     "ReferencePrice",
     "Rejected",
+    "Rolled",
     "RtflowError",
+    "Sample",
     "SequenceBroken",
     "Side",
     "SpreadStats",
@@ -64,6 +67,7 @@ EXPECTED = {
     "TradeCorrection",
     "TradingStatus",
     "Unsupported",
+    "Vwap",
     "connect",
     "lift",
     "operators",
@@ -72,6 +76,10 @@ EXPECTED = {
 } - {"Alpaca", "Kraken"}  # venues are asked for by name: from rtflow.providers import Kraken
 
 OPERATORS = {
+    "anomalies",
+    "resample_last",
+    "rolling",
+    "vwap",
     "backfill",
     "dedupe",
     "detect_gaps",
