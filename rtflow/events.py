@@ -236,7 +236,7 @@ class Bar(_Event, frozen=True, gc=False):
     venue: str = ""
     partial: Literal["start", "end"] | None = None  # we began, or were cut off, during this bar
     gap: bool = False  # a Gap or a counted loss overlaps it
-    synthetic: bool = False  # no trade: carried from the last close
+    synthetic: bool = False  # no trade: carried from the last close, or all of its trades taken back
     final: bool = True  # False for a forming bar
     revision: int = 0
     interval: str = ""  # the venue's own bars only: "1s", "1m", "1m:updated", "1d"

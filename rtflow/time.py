@@ -1,7 +1,7 @@
 """Stamps and durations as integer nanoseconds, and their spellings for people.
 
 A stamp is ``int`` nanoseconds since the Unix epoch, UTC. A duration that people write is seconds or a
-``timedelta``; :func:`nanoseconds` makes it an ``int``.
+``timedelta``; :func:`nanoseconds` makes it an ``int``. A bar's length may be text: :func:`interval`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ SECOND = 1_000_000_000
 
 Duration: TypeAlias = float | timedelta
 """Seconds, or a ``timedelta``."""
+
+Interval: TypeAlias = Duration | str
+"""Seconds, a ``timedelta``, or a text such as ``"5m"``."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -105,6 +108,30 @@ def nanoseconds(duration: Duration) -> int:
         return duration * SECOND if isinstance(duration, int) else round(duration * SECOND)
     except (OverflowError, ValueError) as error:
         raise ValueError(f"not a duration in seconds: {duration!r}") from error
+
+
+def interval(every: Interval) -> int:
+    """A length that comes again and again, in nanoseconds: a duration, or a whole number of a unit as text.
+
+    The units are ``ms``, ``s``, ``m`` (minutes), ``h`` and ``d`` (24 hours).
+
+    >>> interval("5m"), interval("1d") == interval(86_400) == interval(timedelta(days=1))
+    (300000000000, True)
+
+    Raises ValueError for a text that says no length, or one of another unit; else as :func:`nanoseconds`.
+    """
+    if not isinstance(every, str):
+        return nanoseconds(every)
+    said = _LENGTH.fullmatch(every)
+    if said is None:
+        raise ValueError(
+            f'a length is a whole number and one of {", ".join(_UNITS)}, as in "5m", not {every!r}'
+        )
+    return int(said[1]) * _UNITS[said[2]]
+
+
+_UNITS = {"ms": SECOND // 1000, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86_400 * SECOND}
+_LENGTH = re.compile(rf"(\d{{1,9}})({'|'.join(_UNITS)})", re.ASCII)
 
 
 def from_datetime(moment: datetime) -> int:

@@ -74,6 +74,8 @@ ONLY: dict[str, set[str]] = {
         "rtflow.tape",
         "rtflow.player",
         "rtflow.demo",
+        "rtflow.testing",
+        "rtflow.rehearsal",
     },
     "typer": {"rtflow.commands"},
     "rich": {"rtflow.commands", "rtflow.demo"},

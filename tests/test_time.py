@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -140,6 +141,28 @@ def test_a_duration_is_finite(duration: float) -> None:
 def test_what_is_no_duration_is_named() -> None:
     with pytest.raises(TypeError, match="seconds or a timedelta, not '1m'"):
         time.nanoseconds("1m")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("every", "nanoseconds"),
+    [
+        ("250ms", 250_000_000),
+        ("1s", time.SECOND),
+        ("5m", 300 * time.SECOND),
+        ("1h", 3_600 * time.SECOND),
+        ("1d", 86_400 * time.SECOND),
+        (1.5, 1_500_000_000),
+        (timedelta(minutes=1), 60 * time.SECOND),
+    ],
+)
+def test_an_interval_may_be_text(every: time.Interval, nanoseconds: int) -> None:
+    assert time.interval(every) == nanoseconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "5", "5 m", "5min", "1M", "1w", "1.5s", "-1s", "٣s", "1m\n"])
+def test_a_text_that_says_no_length_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match=r'one of ms, s, m, h, d, as in "5m", not ' + re.escape(repr(text))):
+        time.interval(text)
 
 
 def test_a_datetime_needs_a_zone() -> None:

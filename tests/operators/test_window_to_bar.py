@@ -533,6 +533,12 @@ def test_a_gap_of_another_venue_marks_nothing() -> None:
     assert [bar.gap for bar in bars(made)] == [False]
 
 
+def test_a_gap_in_something_else_than_trades_marks_nothing() -> None:
+    kernel = window_to_bar(10).kernel()
+    made = push(kernel, trade(5), Gap(6 * SECOND, 7 * SECOND, 1, 7 * SECOND, "", "x", (), "books"), quote(10))
+    assert [bar.gap for bar in bars(made)] == [False]
+
+
 def test_several_holes_may_be_open_at_once() -> None:
     kernel = window_to_bar(10).kernel()
     push(kernel, trade(1), gap(4, None, "B"), gap(5, None, "A"), gap(6, None, "A"), gap(6, 7, "A"))
