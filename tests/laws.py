@@ -7,21 +7,15 @@
         resumes_anywhere(window_to_bar(1), events)
         same_live_and_virtual(window_to_bar(1), events)
 
-A law takes an operator made by ``lift`` or a function that makes a kernel. Items come in the order of their
-``ts_recv``; where they have none, ``at`` tells an item's stamp.
+The laws themselves are public, in :mod:`rtflow.testing`; here are the streams, which hypothesis makes.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
-from typing import Any, Generic, TypeAlias, TypeVar
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from hypothesis import strategies as st
-from reactivex import Observable, abc
-from reactivex.subject import Subject
 
 from rtflow.events import (
     Event,
@@ -35,132 +29,21 @@ from rtflow.events import (
     Trade,
     TradeCancel,
 )
-from rtflow.kernel import Kernel, Lifted, lift
-from rtflow.scheduler import Inlet, Line, NanoScheduler, running
+from rtflow.testing import Made, arrived, live, resumes_anywhere, run, same_live_and_virtual, virtually
 from rtflow.time import SECOND
 
-_A = TypeVar("_A")
-_B = TypeVar("_B")
-
-Made: TypeAlias = Lifted[_A, _B] | Callable[[], Kernel[_A, _B]]
-"""An operator, or a function that makes a kernel."""
-
-
-def arrived(item: Any) -> int:
-    """The stamp at which an item came; 0 for one without."""
-    return int(getattr(item, "ts_recv", 0))
-
-
-def resumes_anywhere(made: Made[_A, _B], items: Sequence[_A], *, at: Callable[[_A], int] = arrived) -> None:
-    """A kernel that is cut anywhere, encoded, decoded and restored goes on as if nothing had happened.
-
-    It is cut before each item, each timer and the completion.
-    """
-    kernel = _fresh(made)
-    whole: list[_B] = []
-    cuts: list[tuple[bytes, int, int]] = []
-    for consumed, step in _steps(kernel, items, at):
-        cuts.append((msgspec.json.encode(kernel.state()), consumed, len(whole)))
-        whole.extend(step())
-    for state, consumed, before in cuts:
-        resumed = _fresh(made)
-        resumed.restore(msgspec.json.decode(state))
-        rest = run(resumed, items[consumed:], at=at)
-        assert rest == whole[before:], f"resumed after {consumed} items from {state!r}"
-
-
-def same_live_and_virtual(
-    made: Made[_A, _B], items: Sequence[_A], *, at: Callable[[_A], int] = arrived
-) -> None:
-    """What comes out is the same for a bare kernel, in virtual time, and on a line with its own thread."""
-    expected = run(_fresh(made), items, at=at)
-    assert virtually(made, items, at=at) == expected, "in virtual time, by the scheduler of subscribe()"
-    assert virtually(made, items, at=at, named=False) == expected, "in virtual time, by the running line"
-    assert live(made, items, at=at) == expected, "on a line"
-
-
-def run(kernel: Kernel[_A, _B], items: Sequence[_A], *, at: Callable[[_A], int] = arrived) -> list[_B]:
-    """What a kernel makes of ``items`` and their end, woken when it is due before an item."""
-    return [each for _, step in _steps(kernel, items, at) for each in step()]
-
-
-def virtually(
-    made: Made[_A, _B], items: Iterable[_A], *, at: Callable[[_A], int] = arrived, named: bool = True
-) -> list[_B]:
-    """The same under NanoScheduler, which ``subscribe`` is told of if ``named``."""
-    scheduler, source = NanoScheduler(), Subject[_A]()
-    caught = _Caught(source.pipe(_lifted(made)), scheduler if named else None)
-    for item in items:
-        scheduler.advance_to(at(item), inclusive=False)
-        with running(scheduler):
-            source.on_next(item)
-    source.on_completed()
-    return caught.everything()
-
-
-def live(made: Made[_A, _B], items: Iterable[_A], *, at: Callable[[_A], int] = arrived) -> list[_B]:
-    """The same on a line, fed by a reader whose clock shows the stamps of ``items``."""
-    now, source = 0, Subject[_A]()
-    caught = _Caught(source.pipe(_lifted(made)))
-    line = Line(clock=lambda: now)
-    inlet: Inlet[Callable[[], None]] = line.inlet(_call)
-    for item in items:
-        now = at(item)
-        inlet.stamp()
-        inlet.put([partial(source.on_next, item)])
-    inlet.stamp()
-    inlet.put([source.on_completed])
-    try:
-        return caught.everything()
-    finally:
-        inlet.close()
-        assert line.join(5.0), "the line does not end"
-
-
-class _Caught(Generic[_B]):
-    """All that an observable emits, and how it ends."""
-
-    def __init__(self, source: Observable[_B], scheduler: abc.SchedulerBase | None = None) -> None:
-        self._items: list[_B] = []
-        self._error: Exception | None = None
-        self._ended = threading.Event()
-        source.subscribe(self._items.append, self._failed, self._ended.set, scheduler=scheduler)
-
-    def _failed(self, error: Exception) -> None:
-        self._error = error
-        self._ended.set()
-
-    def everything(self) -> list[_B]:
-        assert self._ended.wait(5.0), "it does not end"
-        if self._error is not None:
-            raise self._error
-        return self._items
-
-
-def _steps(
-    kernel: Kernel[_A, _B], items: Sequence[_A], at: Callable[[_A], int]
-) -> Iterator[tuple[int, Callable[[], Iterable[_B]]]]:
-    """Each next thing to do to a kernel, and how many items it has had before."""
-    for consumed, item in enumerate(items):
-        while (due := kernel.due()) is not None and due < at(item):
-            yield consumed, partial(kernel.wake, due)
-            after = kernel.due()
-            assert after is None or after > due, f"wake({due}) must move due() on, not to {after}"
-        yield consumed, partial(kernel.push, item)
-    yield len(items), kernel.flush
-
-
-def _fresh(made: Made[_A, _B]) -> Kernel[_A, _B]:
-    return made.kernel() if isinstance(made, Lifted) else made()
-
-
-def _lifted(made: Made[_A, _B]) -> Lifted[_A, _B]:
-    return made if isinstance(made, Lifted) else lift(made)
-
-
-def _call(action: Callable[[], None]) -> None:
-    action()
-
+__all__ = [
+    "BEGIN",
+    "TICK",
+    "Made",
+    "arrived",
+    "event_streams",
+    "live",
+    "resumes_anywhere",
+    "run",
+    "same_live_and_virtual",
+    "virtually",
+]
 
 TICK = SECOND // 4
 """The time unit of :func:`event_streams`: coarse, so that stamps coincide and fall on boundaries."""

@@ -37,7 +37,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepted = 0
         self._flapping_until = self._garbling_until = 0.0
-        self._rate = 0
+        self._rate, self._trickling_until = 0, 0.0
 
     def __enter__(self) -> Self:
         """Listen; RuntimeError where the twin does not serve."""
@@ -102,11 +102,13 @@ class Proxy:
 
         self._ask(stall)
 
-    def trickle(self, rate: int) -> None:
-        """From now on the twin's bytes come so many a second, on every connection; 0 ends that."""
+    def trickle(self, rate: int, seconds: float) -> None:
+        """For so long the twin's bytes come ``rate`` a second, on every connection; ValueError for none."""
+        if rate < 1:
+            raise ValueError(f"what trickles does so at 1 byte a second or more, not {rate}")
 
         def begin() -> None:
-            self._rate = rate
+            self._rate, self._trickling_until = rate, self._clock() + seconds
 
         self._twin._ask(begin)
 
@@ -149,11 +151,19 @@ class Proxy:
 
         self._twin._ask(run)
 
+    @property
+    def _drip(self) -> int:
+        """How many bytes may come a second; 0 for any number."""
+        return self._rate if self._clock() < self._trickling_until else 0
+
     def _clock(self) -> float:
         return asyncio.get_running_loop().time()
 
-    def _later(self, seconds: float, act: Callable[[], object]) -> None:
-        self._timers.append(asyncio.get_running_loop().call_later(seconds, act))
+    def _later(self, seconds: float, act: Callable[[], object]) -> asyncio.TimerHandle:
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(seconds, act)
+        self._timers = [each for each in self._timers if each.when() >= loop.time()] + [timer]
+        return timer
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -201,6 +211,7 @@ class Proxy:
             pair.reset()
 
 
+_KERNEL = 1 << 15  # bytes on their way in the kernel
 _GARBLE = b"\0 what? \0\r\n\r\n"
 _AT_ONCE = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # closing is a reset
 
@@ -211,7 +222,8 @@ class _Pair:
     def __init__(self, proxy: Proxy) -> None:
         self.proxy = proxy
         self._held = False
-        self._drops = bytearray()  # what is still to trickle to the client
+        self._drops = bytearray()  # what is still to trickle to the client …
+        self._dripping: asyncio.TimerHandle | None = None  # … and when the next of it does
         self._sides: list[_Side] = []
 
     @property
@@ -222,7 +234,11 @@ class _Pair:
     def joined(self, side: _Side) -> None:
         """A side has its socket."""
         self._sides.append(side)
-        if side is self.client:
+        # what waits for a slow reader is to wait here, and hold the other side up, and not in the kernel
+        side.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL)
+        if self.client.transport.is_closing():
+            side.transport.abort()  # the client did not wait
+        elif side is self.client:
             side.transport.pause_reading()  # until there is somebody to tell
             self.proxy._met(self)
         else:
@@ -237,10 +253,9 @@ class _Pair:
 
     def forward(self, origin: _Side, data: bytes) -> None:
         """Bytes have come from one side."""
-        if origin is not self.client and (self.proxy._rate or self._drops):
-            if not self._drops:
-                self.proxy._later(0, self._drip)
+        if origin is not self.client and (self.proxy._drip or self._drops):
             self._drops += data
+            self._dripping = self._dripping or self.proxy._later(0, self._drip)
             self.tune()
         else:
             for side in self._sides:
@@ -286,14 +301,16 @@ class _Pair:
 
     def _drip(self) -> None:
         """The next few bytes."""
-        rate = self.proxy._rate
+        rate = self.proxy._drip
         count = max(1, round(rate * _DRIP)) if rate else len(self._drops)
         if not self._held:
             self.client.transport.write(bytes(self._drops[:count]))
             del self._drops[:count]
         if self._drops and not self.client.transport.is_closing():
-            self.proxy._later(_DRIP if rate * _DRIP > 1 else 1 / max(1, rate), self._drip)
+            wait = _DRIP if rate * _DRIP > 1 else 1 / max(1, rate)
+            self._dripping = self.proxy._later(wait, self._drip)
         else:
+            self._dripping = None
             self.tune()
 
 
