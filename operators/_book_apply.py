@@ -119,6 +119,8 @@ class _Known(msgspec.Struct):
     down: bool = False  # the connection of this epoch is gone
     unwanted: bool = False  # refused or unsubscribed: a delta is no reason to ask for it
     asked: int = 0  # resyncs in a row
+    asked_at: int | None = None  # ts_recv of the last of them; it may begin with an unsubscription of ours
+    beginning: bool = False  # asked for because a delta came before any snapshot: no failure of anybody's
     good_since: int | None = None  # ts_recv of the snapshot that made it live
     waits: Literal["", "snapshot", "pause", "uncrossing"] = ""  # what for, until …
     until: int = 0
@@ -268,6 +270,7 @@ class _Books(Kernel[Event, BookState]):
                 if self._resync is None:
                     yield self._say(followed, now, "a delta came before any snapshot")
             if followed.status == "syncing" and not followed.waits:
+                followed.beginning = followed.asked == 0
                 yield from self._ask(followed, now, "a delta came before any snapshot")
 
     def _begin(self, followed: _Followed, update: OrderBookUpdate) -> _Said:
@@ -277,6 +280,8 @@ class _Books(Kernel[Event, BookState]):
             return
         if followed.status != "live":
             followed.touch = None
+        if followed.beginning:
+            followed.beginning, followed.asked = False, 0
         followed.status = "live"
         followed.unwanted = False
         followed.good_since = update.ts_recv if followed.good_since is None else followed.good_since
@@ -401,8 +406,14 @@ class _Books(Kernel[Event, BookState]):
                 followed.unwanted = True
         elif status.state == "unsubscribed":
             for followed in self._concerned(status.venue, (status.symbol,)):
-                # A resync may begin with an unsubscribe; what we asked for ourselves is no farewell.
-                if followed.waits in ("", "uncrossing"):
+                # A resync may begin with an unsubscribe; what we asked for ourselves is no farewell, not even
+                # when a snapshot that was on its way has come before it.
+                if followed.waits not in ("", "uncrossing"):
+                    continue
+                since = followed.asked_at if followed.status == "live" else None
+                if since is not None and status.ts_recv - since < self._within:
+                    yield from self._forget(followed, status.ts_recv, "taken anew")
+                else:
                     if followed.status not in ("empty", "failed"):
                         yield self._end(followed, "empty", status.ts_recv, status.text or "unsubscribed")
                     followed.unwanted = True
@@ -439,6 +450,7 @@ class _Books(Kernel[Event, BookState]):
             yield self._end(followed, "failed", now, f"{reason}, after {tries}")
             return
         followed.asked += 1
+        followed.asked_at = None if followed.beginning else now
         followed.status = "syncing"
         self._counters.add("resyncs")
         self._wait(followed, "snapshot", now + self._within)

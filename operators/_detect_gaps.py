@@ -27,9 +27,10 @@ def detect_gaps(
     Coinbase); ids that are no numbers are passed over. ``books`` goes by the ``sequence`` of updates, as
     ``op.book_apply`` does itself: it is for those who read updates without it.
 
-    A lost line begins the count anew, as its own ``Gap`` covers what it lost. Numbers that run backwards, as
-    those of repeated or late trades, say nothing. Gaps are counted as ``gaps``. Raises ValueError where
-    nothing is to be looked at.
+    Behind a lost line, whose own ``Gap`` covers what it lost, the numbers say which trades those were, from
+    the end of that ``Gap`` to the next trade; books begin anew there. Numbers that run backwards, as those of
+    repeated or late trades, say nothing. Gaps are counted as ``gaps``. Raises ValueError where nothing is to
+    be looked at.
 
         >>> kernel = detect_gaps().kernel()
         >>> for number in (5, 6, 9):
@@ -77,7 +78,7 @@ class _DetectGaps(Kernel[Event, Event]):
             case Status(state="open"):
                 self._epochs[item.venue] = item.epoch
             case Gap():
-                self._forget(item)
+                self._heed(item)
             case _:
                 pass
         return (item,) if gap is None else (gap, item)
@@ -109,11 +110,16 @@ class _DetectGaps(Kernel[Event, Event]):
         words = f"{kind} {missing} missing"
         return Gap(since, item.ts_recv, epoch, item.ts_recv, words, item.venue, (item.symbol,), kind)
 
-    def _forget(self, gap: Gap) -> None:
-        """What a lost line lost is its own gap's to tell."""
-        for kind, venue, exchange, symbol in list(self._last):
-            if gap.venue in ("", venue) and symbol in (gap.symbols or (symbol,)):
-                del self._last[kind, venue, exchange, symbol]
+    def _heed(self, gap: Gap) -> None:
+        """What a hole lost is its own to tell; behind its end it is ours again, and only trades count on."""
+        for place, last in list(self._last.items()):
+            kind, venue, _, symbol = place
+            if gap.venue not in ("", venue) or symbol not in (gap.symbols or (symbol,)):
+                continue
+            if kind == "books":
+                del self._last[place]
+            elif gap.ts_end is not None:
+                last.ts_recv = max(last.ts_recv, gap.ts_end)
 
 
 def _missing(item: Trade | OrderBookUpdate, number: int, before: int) -> str:

@@ -452,8 +452,8 @@ def test_what_waited_may_itself_be_broken() -> None:
     kernel = book_apply(resync=asked.append).kernel()
     early = [delta(at, sequence=at) for at in (7, 9, 10)]
     states = said(kernel, *early, snapshot(11, sequence=6))
-    assert statuses(states) == ["syncing", "suspect"]
-    assert states[-1].reason == "sequence 9 came after 7"
+    assert statuses(states) == ["syncing", "suspect", "syncing"]
+    assert states[1].reason == "sequence 9 came after 7"
 
 
 @pytest.mark.parametrize(
@@ -772,6 +772,29 @@ def test_those_that_waited_longest_are_seen_to_first() -> None:
 # -- options, marbles, laws
 
 
+def test_the_snapshot_a_book_begins_with_is_no_failure_of_anybodys() -> None:
+    asked: list[str] = []
+    kernel = book_apply(resync=asked.append).kernel()
+    said(kernel, delta(1, sequence=5), snapshot(2, sequence=5))
+    states = said(kernel, delta(3, sequence=9))
+    assert [(state.status, state.reason) for state in states] == [
+        ("suspect", "sequence 9 came after 5"),
+        ("syncing", "resync 1 of 5: sequence 9 came after 5"),
+    ], "at once, and not after the pause that a resync in vain would cost"
+    assert asked == ["A", "A"]
+
+
+def test_our_own_farewell_is_ours_even_behind_a_snapshot_that_was_on_its_way() -> None:
+    kernel = book_apply(resync=nobody).kernel()
+    said(kernel, snapshot(1, sequence=5), delta(2, sequence=9), snapshot(3, sequence=9))
+    left = Status("unsubscribed", 4, "", "A", "books", venue="v")
+    (state,) = said(kernel, left)
+    assert (state.status, state.reason) == ("syncing", "taken anew")
+    assert statuses(said(kernel, snapshot(5, sequence=9))) == ["live"]
+    much_later = msgspec.structs.replace(left, ts_recv=60 * SECOND)
+    assert statuses(said(kernel, much_later)) == ["empty"]
+
+
 def test_a_snapshot_may_be_given_more_time() -> None:
     asked: list[str] = []
     kernel = book_apply(resync=asked.append, snapshot_within=60).kernel()
@@ -827,8 +850,8 @@ def test_a_snapshot_older_than_everything_that_waited_is_of_no_use() -> None:
     asked: list[str] = []
     kernel = book_apply(resync=asked.append).kernel()
     states = said(kernel, span(1, 96, 103), snapshot(2, sequence=90), snapshot(3, sequence=103))
-    assert statuses(states) == ["syncing", "suspect", "live"]
-    assert asked == ["A"]
+    assert statuses(states) == ["syncing", "suspect", "syncing", "live"]
+    assert asked == ["A", "A"]
 
 
 def test_where_numbers_have_holes_each_update_names_the_one_before() -> None:

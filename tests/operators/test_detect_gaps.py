@@ -77,12 +77,20 @@ def test_an_id_that_is_no_number_is_passed_over(name: str) -> None:
     assert gaps(detect_gaps().kernel(), trade(1, 1), trade(name, 2), trade(2, 3)) == []
 
 
-def test_a_lost_line_begins_the_count_anew() -> None:
+def test_behind_a_lost_line_the_numbers_say_which_trades_it_lost_and_which_came_to_nothing_after_it() -> None:
     kernel = detect_gaps().kernel()
-    lost = Gap(1, None, 1, 2, "the line is lost", "v")
-    back = Status("open", 3, epoch=4, venue="v")
-    assert gaps(kernel, trade(5, 1), lost, back, trade(90, 4)) == []
-    assert gaps(kernel, trade(92, 5)) == [gap(4, 5, "trades 91 missing", epoch=4)]
+    lost, mended = (Gap(1, end, 1, end or 2, "the line is lost", "v") for end in (None, 3))
+    back = Status("open", 2, epoch=4, venue="v")
+    assert gaps(kernel, trade(5, 1), lost, back, mended, trade(9, 6)) == [
+        gap(3, 6, "trades 6 to 8 missing", epoch=4)
+    ]
+    assert gaps(kernel, trade(11, 7)) == [gap(6, 7, "trades 10 missing", epoch=4)]
+
+
+def test_behind_a_lost_line_books_begin_anew() -> None:
+    kernel = detect_gaps(trades=False, books=True).kernel()
+    mended = Gap(1, 3, 1, 3, "the line is lost", "v")
+    assert gaps(kernel, snapshot(4, 1), mended, update(90, 4), update(91, 5)) == []
 
 
 def test_anothers_lost_line_changes_nothing() -> None:
