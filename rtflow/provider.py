@@ -45,7 +45,7 @@ class Subscription(msgspec.Struct, frozen=True):
             if not isinstance(symbols, Iterable):
                 raise TypeError(f"{kind}={symbols!r} is neither an option nor symbols of some kind of data")
             for symbol in [symbols] if isinstance(symbols, str) else symbols:
-                if not isinstance(symbol, str) or not symbol:
+                if not (symbol and isinstance(symbol, str)):
                     raise TypeError(f"{kind}=: a symbol is text, as 'BTC/USD' or '265598', not {symbol!r}")
                 topics.add((kind, symbol))
         return cls(frozenset(topics))

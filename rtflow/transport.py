@@ -863,7 +863,7 @@ def _explained(error: Exception, request: Request, timeout: float, session: Sess
     host = urlsplit(request.url).netloc.rpartition("@")[2]
     if isinstance(error, websocket.WebSocketBadStatusException):
         body = (error.resp_body or b"").decode(errors="replace").strip()
-        headers: dict[str, str] = error.resp_headers or {}
+        headers: dict[str, str] = getattr(error, "resp_headers", None) or {}
         said = headers.get("x-error-message", "")  # where Angel One, for one, says why
         text = ": ".join(part for part in (error.status_message or "", said, body[:_LONGEST_BODY]) if part)
         return session.denied(error.status_code, text)
