@@ -492,13 +492,14 @@ class PolygonDecoder:
 
     def decode(self, frame: Frame) -> Iterable[Event]:
         """The events of one frame. Never raises for what the venue sent."""
+        lot = self._lot
+        events: list[Event] = []
         try:
-            messages = self._read(frame.payload)
-            if len(messages) == 1:  # often; a comprehension here would slow it down by a fifth
-                return (messages[0].event(frame, self._lot),)
-            return self._all(messages, frame, self._lot)
+            for message in self._read(frame.payload):  # a comprehension would slow down the one message
+                events.append(message.event(frame, lot))
         except _BROKEN:  # not data, or some of it not whole
             return tuple(self._one_by_one(frame))
+        return events
 
     def state(self) -> object:
         """How much was passed over: there is nothing else to know."""
@@ -507,9 +508,6 @@ class PolygonDecoder:
     def restore(self, state: object) -> None:
         """Become the decoder that said ``state``."""
         self.skipped = msgspec.convert(state, _Known).skipped
-
-    def _all(self, messages: list[_Data], frame: Frame, lot: float) -> tuple[Event, ...]:
-        return tuple([message.event(frame, lot) for message in messages])
 
     def _one_by_one(self, frame: Frame) -> Iterator[Event]:
         try:
@@ -595,6 +593,15 @@ def _texts(numbers: tuple[int, ...]) -> tuple[str, ...]:
     return tuple(map(str, numbers))
 
 
+@lru_cache(maxsize=4096)
+def _alone(number: int | None) -> tuple[str, ...]:
+    """A condition that comes by itself, as text."""
+    return () if number is None else (str(number),)
+
+
+_text = lru_cache(maxsize=4096)(str)  # of an exchange's number: there are some dozens
+
+
 _DECIMAL = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
@@ -632,7 +639,7 @@ class _StockTrade(_Message, tag="T"):
     facility: int | None = field(name="trfi", default=None)
 
     def event(self, frame: Frame, lot: float) -> Trade:
-        exchange = str(self.exchange)
+        exchange = _text(self.exchange)
         return Trade(
             self.symbol,
             _stamp(self.at),
@@ -671,7 +678,7 @@ class _OptionTrade(_Message, tag="T"):
             _UNKNOWN,
             str(self.sequence),  # rule 10
             _VENUE,
-            str(self.exchange),
+            _text(self.exchange),
             _texts(self.conditions) if self.conditions else (),
         )
 
@@ -710,7 +717,7 @@ class _CoinTrade(_Message, tag="XT"):
     id: _Id | None = field(name="i", default=None)
 
     def event(self, frame: Frame, lot: float) -> Trade:
-        exchange, conditions = str(self.exchange), self.conditions or ()
+        exchange, conditions = _text(self.exchange), self.conditions or ()
         return Trade(
             _pair(self.symbol),
             _stamp(self.at),
@@ -751,9 +758,9 @@ class _StockQuote(_Message, tag="Q"):
             self.ask if has_ask else None,
             self.ask_size * lot if has_ask else None,
             _VENUE,
-            str(self.bid_exchange) if self.bid_exchange else "",
-            str(self.ask_exchange) if self.ask_exchange else "",
-            () if self.condition is None else (str(self.condition),),
+            _text(self.bid_exchange) if self.bid_exchange else "",
+            _text(self.ask_exchange) if self.ask_exchange else "",
+            _alone(self.condition),
             _TAPES.get(self.tape, ""),
             lot,
         )
@@ -798,7 +805,7 @@ class _CoinQuote(_Message, tag="XQ"):
     ask_size: _Amount = field(name="as", default=0.0)
 
     def event(self, frame: Frame, lot: float) -> Quote:
-        exchange = str(self.exchange)
+        exchange = _text(self.exchange)
         has_bid, has_ask = self.bid and self.bid_size, self.ask and self.ask_size
         return Quote(
             _pair(self.symbol),
@@ -824,7 +831,7 @@ class _CurrencyQuote(_Message, tag="C"):
     bid: _Amount = field(name="b", default=0.0)
 
     def event(self, frame: Frame, lot: float) -> Quote:
-        exchange = str(self.exchange)
+        exchange = _text(self.exchange)
         return Quote(
             _pair(self.symbol),
             _stamp(self.at),
@@ -1109,7 +1116,7 @@ class _Book(_Message, tag="XL2"):
             frame.epoch,
             _VENUE,
             _DEPTH,
-            exchange=str(self.exchange),
+            exchange=_text(self.exchange),
         )
 
 

@@ -490,7 +490,7 @@ class _Ladder(msgspec.Struct):
 
 def _in_cookie(cookie: str) -> str:
     """The session that a cookie names: as it stands, or within a JSON object; "" without."""
-    found = re.search(r"(?:^|; *)api=(?:\{\"session\":\"([^\"]*)\"\}|([^;{]*))", cookie)
+    found = re.search(r"(?:^|; *)api=(?:\{ *\"session\" *: *\"([^\"]*)\" *\}|([^;{]*))", cookie)
     return (found[1] or found[2] or "") if found else ""
 
 

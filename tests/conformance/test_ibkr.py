@@ -226,8 +226,7 @@ def test_ibind_receives_and_prints_what_the_market_did(capsys: pytest.CaptureFix
             account_id="DU1234567",
             url=twin.url,
             ibkr_client=Rest(),
-            use_oauth=True,
-            access_token="token",
+            use_oauth=False,  # so the session goes in a cookie
             sink=sink,
             synchronous_output_events=True,
             cycle_interval=0.02,

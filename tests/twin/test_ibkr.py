@@ -86,7 +86,7 @@ def merged(said: Iterable[dict[str, Any]]) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------ the session
 
 
-@pytest.mark.parametrize("cookie", ['api={"session":"s"}', "x=1; api=s"])
+@pytest.mark.parametrize("cookie", ['api={"session":"s"}', 'api={"session": "s"}', "x=1; api=s"])
 def test_whoever_comes_with_a_cookie_is_greeted(cookie: str) -> None:
     talk = venue(session="s").connect("/v1/api/ws", {"Cookie": cookie})
     assert messages(talk) == [
