@@ -107,8 +107,8 @@ def connect(
         if seconds is not None and not seconds > 0:
             raise ValueError(f"{name} must be more than 0 seconds, not {seconds}")
     wanted = Subscription.of(trades=trades, quotes=quotes, books=books, bars=bars, **kinds)
+    provider.request(wanted)  # says so if the venue cannot serve it, and knows best how to say it
     check_kinds(provider, wanted)
-    provider.request(wanted)  # says so if the venue cannot serve it
     proxied = _proxy_options(proxy)
     return Feed(
         provider,
@@ -204,8 +204,8 @@ class Feed(Observable[Frame]):
     def _want(self, change: Callable[[Subscription], Subscription]) -> None:
         with self._guard:
             wanted = change(self._wanted)
+            self.provider.request(wanted)
             check_kinds(self.provider, wanted)
-            self.provider.request(wanted)  # says so if the venue cannot serve it
             self._wanted = wanted
             connection = self._connection
         if connection is not None:
