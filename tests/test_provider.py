@@ -10,6 +10,7 @@ from rtflow.errors import Disconnected, Rejected, RtflowError, Throttled, Unsupp
 from rtflow.events import Frame
 from rtflow.provider import (
     Decoder,
+    Fetch,
     Refused,
     Request,
     Send,
@@ -118,3 +119,9 @@ def test_a_close_is_announced_when_the_other_side_was_orderly(code: int, announc
 def test_a_symbol_is_text(symbol: object) -> None:
     with pytest.raises(TypeError, match=r"trades=: a symbol is text, as 'BTC/USD' or '265598', not "):
         Subscription.of(trades=[symbol])  # type: ignore[list-item]
+
+
+def test_a_session_that_asks_for_no_document_says_nothing_of_a_missing_one() -> None:
+    missing = Fetch("depth A", "https://example.org/depth?symbol=A")
+    assert list(Quiet().unfetched(missing, Disconnected("down"), 0)) == []
+    assert repr(missing) == "Fetch('depth A')", "a URL may hold what nobody should read"

@@ -202,7 +202,7 @@ def test_a_kind_that_there_is_not_is_refused_before_we_connect() -> None:
         angel().request(Subscription.of(bars=SYMBOL))
 
 
-@pytest.mark.parametrize("symbol", ["SBIN-EQ", "NSE:3045", "3045", ""])
+@pytest.mark.parametrize("symbol", ["SBIN-EQ", "NSE:3045", "3045"])
 def test_without_a_table_a_symbol_is_an_address(symbol: str) -> None:
     with pytest.raises(Unsupported, match=r"exchange:token, as nse_cm:3045, .* give it a table of instr"):
         angel().request(Subscription.of(trades=symbol))
