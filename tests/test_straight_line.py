@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 import reactivex
@@ -32,50 +31,10 @@ from rtflow.tape import record
 from rtflow.transport import connect
 from rtflow.twin import Twin
 from rtflow.twin.market import Ladder, decimal
+from tests.watching import PATIENCE, Watch, left_over
 
-_T = TypeVar("_T")
-
-PATIENCE = 10.0  # seconds that anything may take before a test fails
 SYMBOLS = ("BTC/USD", "ETH/USD")
 BOTH = pytest.mark.parametrize("venue", ["kraken", "alpaca"])
-
-
-class Watch:
-    """A subscriber that keeps what it is told, and can be waited with."""
-
-    def __init__(self) -> None:
-        self.items: list[object] = []
-        self.error: Exception | None = None
-        self._changed = threading.Condition()
-
-    def on_next(self, item: object) -> None:
-        with self._changed:
-            self.items.append(item)
-            self._changed.notify_all()
-
-    def on_error(self, error: Exception) -> None:
-        with self._changed:
-            self.error = error
-            self._changed.notify_all()
-
-    def until(self, happened: Callable[[], object]) -> None:
-        with self._changed:
-            assert self._changed.wait_for(happened, PATIENCE), (self.error, self.items[-20:])
-
-    def of(self, kind: type[_T]) -> list[_T]:
-        return [item for item in self.items if isinstance(item, kind)]
-
-    def statuses(self, state: str, epoch: int | None = None) -> list[Status]:
-        return [
-            each for each in self.of(Status) if each.state == state and (epoch is None or each.epoch == epoch)
-        ]
-
-    def subscribed(self, topics: int, epoch: int = 1) -> None:
-        """Wait until the venue has said so of so many topics on that connection."""
-        self.until(lambda: len(self.statuses("subscribed", epoch)) >= topics)
-
-    def book(self, symbol: str) -> BookState | None:
-        return next((each for each in reversed(self.of(BookState)) if each.symbol == symbol), None)
 
 
 def speaker_of(venue: str, url: str) -> Provider:
@@ -102,18 +61,6 @@ def watched(
 
 def nothing(_: str) -> None:
     """How a replay asks for a snapshot: what came of it is on the tape."""
-
-
-def left_over() -> list[str]:
-    """Threads of ours that are still there, after they had a moment to end."""
-    ours = [
-        each
-        for each in threading.enumerate()
-        if each.name.startswith("rtflow") and each.name != "rtflow-twin"
-    ]
-    for each in ours:
-        each.join(1.0)
-    return [each.name for each in ours if each.is_alive()]
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from rtflow.transport import Feed, connect
 from rtflow.twin import Twin
 from rtflow.twin.ledger import Contract, contracts
 from rtflow.twin.market import Move
-from tests.test_straight_line import Watch, left_over
+from tests.watching import Watch, left_over
 
 START = parse("2026-09-25T17:48:20Z")
 STOCKS = ["AAPL", "GME"]

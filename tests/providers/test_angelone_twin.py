@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from reactivex import Observable, abc
@@ -23,42 +23,14 @@ from rtflow.transport import Feed, connect
 from rtflow.twin import Twin
 from rtflow.twin.angelone import INSTRUMENT_FILE
 from rtflow.twin.market import Fill
+from tests.watching import PATIENCE, Listener
 
-_T = TypeVar("_T")
-
-PATIENCE = 10.0  # seconds that anything may take before a test fails
 SBIN, DOLLAR, FUTURE, INDEX = "nse_cm:3045", "cde_fo:1185", "nse_fo:53001", "nse_cm:99926000"
 SCALES = {DOLLAR: 10_000}  # of the market's own prices; else paise
 
 
-class Watch:
-    """A subscriber that keeps what it is told, and can be waited with."""
-
-    def __init__(self) -> None:
-        self.items: list[object] = []
-        self.error: Exception | None = None
-        self._changed = threading.Condition()
-
-    def on_next(self, item: object) -> None:
-        with self._changed:
-            self.items.append(item)
-            self._changed.notify_all()
-
-    def on_error(self, error: Exception) -> None:
-        with self._changed:
-            self.error = error
-            self._changed.notify_all()
-
-    def until(self, happened: Callable[[], object]) -> None:
-        with self._changed:
-            assert self._changed.wait_for(happened, PATIENCE), (self.error, self.items[-20:])
-
-    def of(self, kind: type[_T], symbol: str | None = None) -> list[_T]:
-        return [
-            item
-            for item in self.items
-            if isinstance(item, kind) and symbol in (None, getattr(item, "symbol", None))
-        ]
+class Watch(Listener):
+    """One that asks after topics, as nothing is acknowledged here."""
 
     def subscribed(self, kind: str, symbol: str, epoch: int = 1) -> None:
         """Wait until the venue has shown by a packet that it serves this."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from reactivex import Subject
 from reactivex.disposable import CompositeDisposable
 
 from rtflow.book import BookState
-from rtflow.events import Bar, Event, Gap, OrderBookUpdate, Quote, ReferencePrice, Status, Trade
+from rtflow.events import Bar, Event, Gap, OrderBookUpdate, Quote, ReferencePrice, Trade
 from rtflow.operators._book_apply import book_apply
 from rtflow.operators._normalize import normalize
 from rtflow.operators._retry_with_backoff import retry_with_backoff
@@ -20,54 +19,11 @@ from rtflow.providers.binance import Binance
 from rtflow.transport import Feed, connect
 from rtflow.twin import Twin
 from rtflow.twin.market import Ladder, decimal
+from tests.watching import PATIENCE, Watch, left_over
 
-_T = TypeVar("_T")
-
-PATIENCE = 10.0  # seconds that anything may take before a test fails
 START = 1_790_358_500_000_000_000
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 KINDS = pytest.mark.parametrize("kind", ["spot", "usdm"])
-
-
-class Watch:
-    """A subscriber that keeps what it is told, and can be waited with."""
-
-    def __init__(self) -> None:
-        self.items: list[object] = []
-        self.error: Exception | None = None
-        self._changed = threading.Condition()
-
-    def on_next(self, item: object) -> None:
-        with self._changed:
-            self.items.append(item)
-            self._changed.notify_all()
-
-    def on_error(self, error: Exception) -> None:
-        with self._changed:
-            self.error = error
-            self._changed.notify_all()
-
-    def until(self, happened: Callable[[], object]) -> None:
-        with self._changed:
-            assert self._changed.wait_for(happened, PATIENCE), (self.error, self.items[-20:])
-
-    def of(self, kind: type[_T]) -> list[_T]:
-        return [item for item in self.items if isinstance(item, kind)]
-
-    def statuses(self, state: str, epoch: int | None = None) -> list[Status]:
-        return [
-            each for each in self.of(Status) if each.state == state and (epoch is None or each.epoch == epoch)
-        ]
-
-    def subscribed(self, topics: int, epoch: int = 1) -> None:
-        """Wait until the venue has said so of so many topics on that connection."""
-        self.until(lambda: len(self.statuses("subscribed", epoch)) >= topics)
-
-    def book(self, symbol: str) -> BookState | None:
-        return next((each for each in reversed(self.of(BookState)) if each.symbol == symbol), None)
-
-    def snapshots(self, symbol: str = "BTCUSDT") -> int:
-        return sum(each.snapshot and each.symbol == symbol for each in self.of(OrderBookUpdate))
 
 
 def binance(twin: Twin, kind: str, **options: Any) -> Binance:
@@ -86,14 +42,7 @@ def watched(feed: Feed, provider: Binance, watch: Watch, retries: int | None = N
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     yield
-    ours = [
-        each
-        for each in threading.enumerate()
-        if each.name.startswith("rtflow") and each.name != "rtflow-twin"
-    ]
-    for each in ours:
-        each.join(1.0)
-    assert [each.name for each in ours if each.is_alive()] == []
+    assert left_over() == []
 
 
 def side(ladder: Ladder, price_places: int, size_places: int) -> list[tuple[float, float]]:
@@ -232,9 +181,9 @@ def test_an_old_snapshot_is_taken_anew() -> None:
         provider = binance(twin, "spot")
         feed = connect(provider, books="BTCUSDT")
         subscription = watched(feed, provider, watch)
-        watch.until(lambda: watch.snapshots() == 1)
+        watch.until(lambda: watch.snapshots("BTCUSDT") == 1)
         twin.advance(1.0)
-        watch.until(lambda: watch.snapshots() == 2)
+        watch.until(lambda: watch.snapshots("BTCUSDT") == 2)
         twin.advance(1.0)
         watch.until(lambda: agrees(twin, watch.book("BTCUSDT")))
         subscription.dispose()
@@ -248,7 +197,7 @@ def test_a_document_that_does_not_come_is_said_and_asked_for_again(status: int) 
         provider = binance(twin, "spot")
         feed = connect(provider, books="BTCUSDT")
         subscription = watched(feed, provider, watch)
-        watch.until(lambda: watch.snapshots() == 1)
+        watch.until(lambda: watch.snapshots("BTCUSDT") == 1)
         twin.advance(1.0)
         watch.until(lambda: agrees(twin, watch.book("BTCUSDT")))
         subscription.dispose()
@@ -262,7 +211,7 @@ def test_a_symbol_that_is_not_listed_is_refused_as_a_book_and_the_rest_goes_on()
         provider = binance(twin, "spot")
         feed = connect(provider, books=["NOPE", "BTCUSDT"], trades="NOPE")
         subscription = watched(feed, provider, watch)
-        watch.until(lambda: watch.statuses("rejected") and watch.snapshots())
+        watch.until(lambda: watch.statuses("rejected") and watch.snapshots("BTCUSDT"))
         watch.subscribed(2)
         twin.advance(1.0)
         watch.until(lambda: agrees(twin, watch.book("BTCUSDT")))
@@ -300,16 +249,16 @@ def test_wants_may_change_while_live() -> None:
         subscription = watched(feed, provider, watch)
         watch.subscribed(1)
         twin.advance(1.0)
-        watch.until(lambda: watch.snapshots() > 5)
+        watch.until(lambda: watch.snapshots("BTCUSDT") > 5)
         feed.remove(top_books=["BTCUSDT"])
         feed.add(trades=["ETHUSDT"])
         watch.until(lambda: watch.statuses("unsubscribed"))
         watch.subscribed(2)
-        seen = watch.snapshots()
+        seen = watch.snapshots("BTCUSDT")
         twin.advance(2.0)
         watch.until(lambda: watch.of(Trade))
         subscription.dispose()
-    assert watch.snapshots() == seen
+    assert watch.snapshots("BTCUSDT") == seen
     assert all(len(each.bids) == len(each.asks) == 5 for each in watch.of(OrderBookUpdate))
 
 

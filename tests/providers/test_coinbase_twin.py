@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from reactivex import Subject
@@ -20,7 +19,6 @@ from rtflow.events import (
     Malformed,
     OrderBookUpdate,
     Quote,
-    Status,
     Ticker,
     Trade,
 )
@@ -31,66 +29,16 @@ from rtflow.providers import Coinbase, CoinbaseExchange
 from rtflow.transport import Feed, connect
 from rtflow.twin import Twin
 from rtflow.twin.market import Ladder, decimal
+from tests.watching import PATIENCE, Watch, left_over
 
-_T = TypeVar("_T")
-
-PATIENCE = 10.0  # seconds that anything may take before a test fails
 SYMBOLS = ("BTC-USD", "ETH-USD")
 FEEDS = pytest.mark.parametrize("feed", ["advanced", "exchange"])
-
-
-class Watch:
-    """A subscriber that keeps what it is told, and can be waited with."""
-
-    def __init__(self) -> None:
-        self.items: list[object] = []
-        self.error: Exception | None = None
-        self._changed = threading.Condition()
-
-    def on_next(self, item: object) -> None:
-        with self._changed:
-            self.items.append(item)
-            self._changed.notify_all()
-
-    def on_error(self, error: Exception) -> None:
-        with self._changed:
-            self.error = error
-            self._changed.notify_all()
-
-    def until(self, happened: Callable[[], object]) -> None:
-        with self._changed:
-            assert self._changed.wait_for(happened, PATIENCE), (self.error, self.items[-20:])
-
-    def of(self, kind: type[_T]) -> list[_T]:
-        return [item for item in self.items if isinstance(item, kind)]
-
-    def statuses(self, state: str, epoch: int | None = None) -> list[Status]:
-        return [
-            each for each in self.of(Status) if each.state == state and (epoch is None or each.epoch == epoch)
-        ]
-
-    def subscribed(self, topics: int, epoch: int = 1) -> None:
-        """Wait until the venue has said so of so many topics on that connection."""
-        self.until(lambda: len(self.statuses("subscribed", epoch)) >= topics)
-
-    def book(self, symbol: str) -> BookState | None:
-        return next((each for each in reversed(self.of(BookState)) if each.symbol == symbol), None)
-
-    def snapshots(self, symbol: str = "BTC-USD") -> int:
-        return sum(each.snapshot and each.symbol == symbol for each in self.of(OrderBookUpdate))
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     yield
-    ours = [
-        each
-        for each in threading.enumerate()
-        if each.name.startswith("rtflow") and each.name != "rtflow-twin"
-    ]
-    for each in ours:
-        each.join(1.0)
-    assert [each.name for each in ours if each.is_alive()] == []
+    assert left_over() == []
 
 
 def still(feed: str, **options: Any) -> Twin:
@@ -285,7 +233,9 @@ def test_a_lost_trade_of_the_exchange_is_a_gap_of_its_product() -> None:
         watch.subscribed(2)
         twin.provoke("sequence_gap")
         twin.advance(12.0)
-        watch.until(lambda: watch.of(Gap) and agrees(twin, watch.book("BTC-USD")) and watch.snapshots() == 2)
+        watch.until(
+            lambda: watch.of(Gap) and agrees(twin, watch.book("BTC-USD")) and watch.snapshots("BTC-USD") == 2
+        )
         subscription.dispose()
     [gap] = watch.of(Gap)
     assert gap.symbols == ("BTC-USD",)

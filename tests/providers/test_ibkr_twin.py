@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ssl
 import subprocess
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -22,7 +20,6 @@ from rtflow.events import (
     Malformed,
     OrderBookUpdate,
     Quote,
-    Status,
     Ticker,
     Trade,
     TradingStatus,
@@ -38,45 +35,11 @@ from rtflow.twin import Twin
 from rtflow.twin.ibkr import IbkrVenue, conid
 from rtflow.twin.market import Market
 from rtflow.twin.venue import Message
+from tests.watching import Watch
 
-_T = TypeVar("_T")
-
-PATIENCE = 10.0  # seconds that anything may take before a test fails
 SECRET = "aeccc9d7515398c50fa894d967d099b1"
 NAMES = {symbol: str(conid(symbol)) for symbol in ("AAPL", "MSFT", "GME")}
 BUSY = ("AAPL", "MSFT")
-
-
-class Watch:
-    """A subscriber that keeps what it is told, and can be waited with."""
-
-    def __init__(self) -> None:
-        self.items: list[object] = []
-        self.error: Exception | None = None
-        self._changed = threading.Condition()
-
-    def on_next(self, item: object) -> None:
-        with self._changed:
-            self.items.append(item)
-            self._changed.notify_all()
-
-    def on_error(self, error: Exception) -> None:
-        with self._changed:
-            self.error = error
-            self._changed.notify_all()
-
-    def until(self, happened: Callable[[], object]) -> None:
-        with self._changed:
-            assert self._changed.wait_for(happened, PATIENCE), (self.error, self.items[-20:])
-
-    def of(self, kind: type[_T]) -> list[_T]:
-        return [item for item in self.items if isinstance(item, kind)]
-
-    def statuses(self, state: str, epoch: int | None = None) -> list[Status]:
-        return [each for each in self.of(Status) if each.state == state and epoch in (None, each.epoch)]
-
-    def subscribed(self, topics: int, epoch: int = 1) -> None:
-        self.until(lambda: len(self.statuses("subscribed", epoch)) >= topics)
 
 
 def twin(**options: Any) -> Twin:

@@ -34,7 +34,8 @@ from rtflow.time import SECOND, parse
 from rtflow.transport import connect
 from rtflow.twin import Twin
 from tests.fuzz import JUNK, broken, survives
-from tests.test_straight_line import Watch, agrees, watched
+from tests.test_straight_line import agrees, watched
+from tests.watching import Watch
 
 RECORDINGS = Path(__file__).parents[2].parent / "shared" / "recordings" / "kraken_v2"
 NOW = 1_787_745_356_222_520_059

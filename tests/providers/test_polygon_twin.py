@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from reactivex import Subject
@@ -22,7 +21,6 @@ from rtflow.events import (
     PriceBands,
     Quote,
     ReferencePrice,
-    Status,
     Trade,
 )
 from rtflow.operators._book_apply import book_apply
@@ -32,48 +30,11 @@ from rtflow.providers.polygon import Polygon
 from rtflow.transport import Feed, connect
 from rtflow.twin import Twin
 from rtflow.twin.market import Fill, decimal
+from tests.watching import PATIENCE, Watch, left_over
 
-_T = TypeVar("_T")
-
-PATIENCE = 10.0  # seconds that anything may take before a test fails
 START = 1_790_358_470_000_000_000  # ten seconds before a full minute
 MINUTE = 60_000_000_000
 CONTRACT = "O:AAPL261016C00230000"
-
-
-class Watch:
-    """A subscriber that keeps what it is told, and can be waited with."""
-
-    def __init__(self) -> None:
-        self.items: list[object] = []
-        self.error: Exception | None = None
-        self._changed = threading.Condition()
-
-    def on_next(self, item: object) -> None:
-        with self._changed:
-            self.items.append(item)
-            self._changed.notify_all()
-
-    def on_error(self, error: Exception) -> None:
-        with self._changed:
-            self.error = error
-            self._changed.notify_all()
-
-    def until(self, happened: Callable[[], object]) -> None:
-        with self._changed:
-            assert self._changed.wait_for(happened, PATIENCE), (self.error, self.items[-20:])
-
-    def of(self, kind: type[_T]) -> list[_T]:
-        return [item for item in self.items if isinstance(item, kind)]
-
-    def statuses(self, state: str, epoch: int | None = None) -> list[Status]:
-        return [
-            each for each in self.of(Status) if each.state == state and (epoch is None or each.epoch == epoch)
-        ]
-
-    def subscribed(self, topics: int, epoch: int = 1) -> None:
-        """Wait until the venue has said so of so many topics on that connection."""
-        self.until(lambda: len(self.statuses("subscribed", epoch)) >= topics)
 
 
 def twin_of(*symbols: str, **options: Any) -> Twin:
@@ -96,14 +57,7 @@ def watched(feed: Feed, watch: Watch, retries: int | None = None) -> CompositeDi
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     yield
-    ours = [
-        each
-        for each in threading.enumerate()
-        if each.name.startswith("rtflow") and each.name != "rtflow-twin"
-    ]
-    for each in ours:
-        each.join(1.0)
-    assert [each.name for each in ours if each.is_alive()] == []
+    assert left_over() == []
 
 
 def number(units: int, places: int) -> float:
