@@ -158,7 +158,10 @@ class _Run(Generic[_T]):
         if not opens and not closes:
             return self.subscribers
         with self._shared.lock:  # so that a newcomer hears it once: either told first, or with the others
-            self.opening = item if opens else None
+            if (
+                opens or getattr(self.opening, "epoch", item.epoch) == item.epoch
+            ):  # another's end is none of it
+                self.opening = item if opens else None
             return self.subscribers
 
 

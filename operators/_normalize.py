@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Literal, get_args
 
 import msgspec
 
+from rtflow.bridge import Bridge
 from rtflow.counters import Counters
 from rtflow.errors import MalformedFrame
-from rtflow.events import Closing, Event, Frame, FrameKind, Gap, Lost, Malformed, Market, Status
+from rtflow.events import (
+    Closing,
+    Event,
+    Frame,
+    FrameKind,
+    Gap,
+    Lost,
+    Malformed,
+    Market,
+    Opening,
+    State,
+    Status,
+)
 from rtflow.kernel import Kernel, Lifted, lift
 from rtflow.provider import Decoder, Provider
+from rtflow.time import SECOND
 
 
 def normalize(
@@ -35,6 +50,13 @@ def normalize(
       connection's first frame), and the same ``Gap`` with both ends right before the next market event.
       It starts at the ``ts_recv`` of the last frame that held a market event, or of the first frame of all
       if none did; connections that come and go without data in between belong to the same hole;
+    - where a planned cut is bridged, and frames of two connections are mixed, everything once: the old
+      connection is believed until its ``CLOSE``, from then on the new one (:mod:`rtflow.bridge`). Nothing is
+      lost, so no ``Gap`` is said, but ``Status("bridging")`` when the new one opens and ``Status("bridged")``
+      when it has taken over, both with its epoch. ``Status("unbridged")`` says that it was lost before;
+    - where several connections share what is wanted, the same of each, by itself: ``Status("joined")`` and
+      ``Status("parted")`` instead of ``"open"`` and ``"closed"``, a ``Gap`` of its ``symbols`` alone;
+    - ``Status("unsubscribed")`` of what an ended connection still served though nobody wanted it any more;
     - the ``Status`` of a retry, and for frames lost before they reached us a ``Lost`` and a closed ``Gap``;
     - ``Malformed`` for what breaks the venue's format, its neighbours intact. ``malformed="raise"`` ends the
       stream with :class:`~rtflow.errors.MalformedFrame` instead.
@@ -69,25 +91,46 @@ _TEXT, _BINARY = FrameKind.TEXT, FrameKind.BINARY
 _MARKET: frozenset[type] = frozenset(get_args(Market))
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)  # msgspec leaves bad UTF-8 to the latter
 _closing = msgspec.json.Decoder(Closing)
+_opening = msgspec.json.Decoder(Opening)
+_NO_CLOSE = "the connection ended without a CLOSE"
+_SETTLED = 10 * SECOND  # after a bridged cut: then nobody repeats any more what the old connection had said
 _about_the_line: msgspec.json.Decoder[Status | Lost] = msgspec.json.Decoder(Status | Lost)
 
 
 class _Known(msgspec.Struct):
-    """What a normalize kernel knows; ``decoder`` is the decoder's own state."""
+    """What a normalize kernel knows; a decoder's and a bridge's is their own state."""
 
     epoch: int | None
     since: int | None
     gap: Gap | None
     decoder: Any
+    bridge: Any = None
+    settled: int = 0
+    successor: tuple[int, str, Any] | None = None
+    lanes: list[tuple[int, list[int], Any]] = []  # number, epochs, what its own kernel knows
+    served: list[tuple[str, str, int]] = []  # kind, symbol, epoch
+
+
+class _Successor:
+    """The connection that is to take over, and its decoder."""
+
+    def __init__(self, epoch: int, url: str, decoder: Decoder) -> None:
+        self.epoch = epoch
+        self.url = url
+        self.decoder = decoder
+        self.skipped = decoder.skipped  # how much of its count is in the counters
 
 
 class _Normalize(Kernel[Frame, Event]):
-    """The connection we are in, its decoder, and the hole behind it."""
+    """The connection we are in, its decoder, and the hole behind it; perhaps the one that will take over."""
 
     _decoder: Decoder  # of the connection we are in
     _skipped: int  # how much of its count is in the counters
 
-    def __init__(self, provider: Provider, strict: bool, counters: Counters) -> None:
+    def __init__(self, provider: Provider, strict: bool, counters: Counters, number: int = 0) -> None:
+        self._number = number  # of the lane, where several connections share what is wanted
+        self._lanes: dict[int, _Normalize] = {}  # of the others, by number …
+        self._by_epoch: dict[int, _Normalize] = {}  # … and by the epochs that are open
         self._provider = provider
         self._venue = provider.name
         self._strict = strict
@@ -96,6 +139,10 @@ class _Normalize(Kernel[Frame, Event]):
         self._since: int | None = None  # ts_recv of the last frame with market data, or else of the first one
         self._gap: Gap | None = None  # open: the next market event closes it
         self._flowing: int | None = None  # the epoch whose frames need nothing but decoding
+        self._bridge: Bridge | None = None  # while two connections speak, and until the second has settled
+        self._settled = 0  # when that will be
+        self._successor: _Successor | None = None
+        self._served: dict[tuple[str, str], int] = {}  # kind and symbol, and who acknowledged it last
 
     def push(self, item: Frame) -> tuple[Event, ...]:
         kind = item.kind
@@ -110,19 +157,54 @@ class _Normalize(Kernel[Frame, Event]):
             if events:
                 self._since = item.ts_recv
             return events
-        return tuple(self._considered(item))
+        lane = self._by_epoch.get(item.epoch)
+        return tuple(self._considered(item)) if lane is None else self._of_a_lane(item, lane)
 
     def state(self) -> _Known:
         decoder = None if self._epoch is None else self._decoder.state()
-        return _Known(self._epoch, self._since, self._gap, decoder)
+        bridge = None if self._bridge is None else self._bridge.state()
+        new = self._successor
+        successor = None if new is None else (new.epoch, new.url, new.decoder.state())
+        lanes = [
+            (number, [epoch for epoch, each in self._by_epoch.items() if each is lane], lane.state())
+            for number, lane in self._lanes.items()
+        ]
+        served = [(*topic, epoch) for topic, epoch in self._served.items()]
+        line = self._epoch, self._since, self._gap, decoder
+        return _Known(*line, bridge, self._settled, successor, lanes, served)
 
     def restore(self, state: Any) -> None:
         known = msgspec.convert(state, _Known)
-        self._since, self._gap = known.since, known.gap
+        self._since, self._gap, self._settled = known.since, known.gap, known.settled
+        if known.bridge is not None:
+            self._bridge = Bridge()
+            self._bridge.restore(known.bridge)
         if known.epoch is not None:
-            self._enter(known.epoch)
-            self._decoder.restore(known.decoder)
-            self._skipped = self._decoder.skipped
+            decoder = self._provider.decoder()
+            decoder.restore(known.decoder)
+            self._enter(known.epoch, decoder)
+        if known.successor is not None:
+            epoch, url, said = known.successor
+            decoder = self._provider.decoder()
+            decoder.restore(said)
+            self._successor = _Successor(epoch, url, decoder)
+        self._served = {(kind, symbol): epoch for kind, symbol, epoch in known.served}
+        for number, epochs, said in known.lanes:
+            lane = self._lane(number)
+            lane.restore(said)
+            self._by_epoch.update(dict.fromkeys(epochs, lane))
+
+    def _lane(self, number: int) -> _Normalize:
+        lane = self._lanes.get(number)
+        if lane is None:
+            lane = _Normalize(self._provider, self._strict, self._counters, number)
+            self._lanes[number] = lane
+        return lane
+
+    def _of_a_lane(self, frame: Frame, lane: _Normalize) -> tuple[Event, ...]:
+        if frame.kind is FrameKind.CLOSE:
+            del self._by_epoch[frame.epoch]
+        return lane.push(frame)
 
     def _considered(self, frame: Frame) -> Iterator[Event]:
         """What a frame means that begins or ends a connection, speaks of the line, or ends a hole."""
@@ -130,44 +212,138 @@ class _Normalize(Kernel[Frame, Event]):
         if kind is FrameKind.STATUS:
             yield from self._about_the_line(frame)
             return
+        successor = self._successor
+        if successor is not None and frame.epoch == successor.epoch and kind is not FrameKind.OPEN:
+            yield from self._of_the_successor(frame, successor)
+            return
+        opening = _opening_of(frame) if kind is FrameKind.OPEN else None
+        if opening is not None and (opening.lane or 0) != self._number:
+            lane = self._by_epoch[frame.epoch] = self._lane(opening.lane or 0)
+            yield from lane.push(frame)
+            return
+        if opening is not None and opening.after is not None and opening.after == self._epoch:
+            yield self._begin_bridge(frame, opening.url)
+            return
         if self._epoch is not None and (kind is FrameKind.OPEN or frame.epoch != self._epoch):
-            yield from self._leave(self._epoch, frame.ts_recv, "the connection ended without a CLOSE")
+            yield from self._leave(self._epoch, frame.ts_recv, _NO_CLOSE)
+        if opening is not None and opening.lane is None and self._lanes:  # one for all, from here on
+            open_ones, self._lanes, self._by_epoch = [*self._by_epoch], {}, {}
+            for epoch in open_ones:
+                yield from self._leave(epoch, frame.ts_recv, _NO_CLOSE)
         if kind is FrameKind.CLOSE:
             yield from self._closed(frame)
             return
         if self._epoch is None:
-            self._enter(frame.epoch)
+            self._enter(frame.epoch, self._provider.decoder())
             self._since = frame.ts_recv if self._since is None else self._since
-        if kind is FrameKind.OPEN:
-            text = frame.payload.decode(errors="replace")
-            yield Status("open", frame.ts_recv, text, epoch=frame.epoch, venue=self._venue)
+        if opening is not None:
+            state: State = "open" if opening.lane is None else "joined"
+            yield Status(state, frame.ts_recv, opening.url, epoch=frame.epoch, venue=self._venue)
         else:
             events = tuple(self._decoder.decode(frame))
             self._count_skipped()
-            yield from self._sorted(frame, events)
+            yield from self._sorted(frame, self._told_once(frame, events))
 
-    def _enter(self, epoch: int) -> None:
+    def _enter(self, epoch: int, decoder: Decoder) -> None:
         self._epoch = epoch
-        self._flowing = epoch if self._gap is None else None
-        self._decoder = self._provider.decoder()
-        self._skipped = 0
+        self._flowing = epoch if self._gap is None and self._bridge is None else None
+        self._decoder = decoder
+        self._skipped = decoder.skipped
 
-    def _leave(self, epoch: int, now: int, reason: str) -> Iterable[Event]:
-        self._epoch = self._flowing = None
+    # -- two connections at once
+
+    def _begin_bridge(self, frame: Frame, url: str) -> Status:
+        self._bridge, self._settled, self._flowing = Bridge(), 0, None
+        self._successor = _Successor(frame.epoch, url, self._provider.decoder())
+        return Status("bridging", frame.ts_recv, url, epoch=frame.epoch, venue=self._venue)
+
+    def _of_the_successor(self, frame: Frame, successor: _Successor) -> Iterator[Event]:
+        """A frame of the connection that is to take over: its acknowledgements count, its market waits."""
+        if frame.kind is FrameKind.CLOSE:
+            assert self._epoch is not None, "it comes and goes with the one that it is to take over from"
+            self._served = dict.fromkeys(self._served, self._epoch)  # by the old one, as before
+            self._end_bridge()
+            closing = yield from self._closing(frame)
+            yield Status("unbridged", frame.ts_recv, closing.reason, epoch=frame.epoch, venue=self._venue)
+            return
+        assert self._bridge is not None, "it comes and goes with the successor"
+        events = tuple(successor.decoder.decode(frame))
+        self._counters.add("skipped", successor.decoder.skipped - successor.skipped)
+        successor.skipped = successor.decoder.skipped
+        yield from self._sorted(frame, self._bridge.hold(events))
+
+    def _told_once(self, frame: Frame, events: tuple[Event, ...]) -> Iterable[Event]:
+        """What a frame says of the connection that is believed, without what another one had told."""
+        bridge = self._bridge
+        if bridge is None:
+            return events
+        if self._successor is not None:
+            bridge.said(events)
+            return events
+        if frame.ts_recv > self._settled:
+            self._end_bridge()
+        return bridge.settle(events)
+
+    def _cross(self, frame: Frame, bridge: Bridge, successor: _Successor) -> Iterator[Event]:
+        """The successor is believed from here on."""
+        self._successor, self._settled = None, frame.ts_recv + _SETTLED
+        self._enter(successor.epoch, successor.decoder)
+        yield from self._sorted(frame, bridge.cross(frame.ts_recv))
+
+    def _end_bridge(self) -> None:
+        self._bridge = self._successor = None
+        self._flowing = self._epoch if self._gap is None else None
+
+    def _part(self) -> None:
+        self._epoch = self._flowing = self._bridge = self._successor = None
+
+    def _leave(self, epoch: int, now: int, reason: str, symbols: tuple[str, ...] = ()) -> Iterable[Event]:
+        self._part()
         if self._gap is not None:
             return ()  # nothing came since: the same hole
         start = now if self._since is None else self._since
-        self._gap = Gap(start, None, epoch, now, reason, self._venue)
+        self._gap = Gap(start, None, epoch, now, reason, self._venue, symbols)
         return (self._gap,)
 
+    def _unwanted(self, frame: Frame, wanted: tuple[str, ...] | None = None) -> Iterator[Status]:
+        """What this connection had acknowledged, and no other has, without what a ``Gap`` is to tell of."""
+        topics = [topic for topic, epoch in self._served.items() if epoch == frame.epoch]
+        for kind, symbol in sorted(topics):
+            del self._served[kind, symbol]
+            if wanted is not None and symbol not in wanted:
+                text, place = "it was not wanted any more", (symbol, kind, frame.epoch, self._venue)
+                yield Status("unsubscribed", frame.ts_recv, text, *place)
+
     def _closed(self, frame: Frame) -> Iterator[Event]:
+        bridge, successor = self._bridge, self._successor
+        closing = yield from self._closing(frame)
+        reason = closing.reason or closing.error
+        let_go = closing.error == "" and closing.code == 1000  # by ourselves, as another serves in its place
+        if let_go and bridge is not None and successor is not None:
+            yield Status("bridged", frame.ts_recv, reason, epoch=successor.epoch, venue=self._venue)
+            yield from self._unwanted(frame, ())
+            yield from self._cross(frame, bridge, successor)
+            return
+        alone = not closing.symbols
+        state: State = "closed" if alone else "parted"
+        yield Status(state, frame.ts_recv, closing.reason, epoch=frame.epoch, venue=self._venue)
+        yield from self._unwanted(frame, () if let_go else closing.symbols or None)
+        if let_go:
+            self._part()
+            return
+        yield from self._leave(frame.epoch, frame.ts_recv, reason, closing.symbols)
+        if bridge is not None and successor is not None:
+            self._bridge = bridge
+            text, state = successor.url, "open" if alone else "joined"
+            yield Status(state, frame.ts_recv, text, epoch=successor.epoch, venue=self._venue)
+            yield from self._cross(frame, bridge, successor)
+
+    def _closing(self, frame: Frame) -> Generator[Event, None, Closing]:
         try:
-            closing = _closing.decode(frame.payload)
+            return _closing.decode(frame.payload)
         except _UNREADABLE as error:
             yield self._malformed(Malformed(frame, f"not a Closing: {error}", frame.ts_recv))
-            closing = Closing("")
-        yield Status("closed", frame.ts_recv, closing.reason, epoch=frame.epoch, venue=self._venue)
-        yield from self._leave(frame.epoch, frame.ts_recv, closing.reason or closing.error)
+            return Closing("")
 
     def _about_the_line(self, frame: Frame) -> Iterator[Event]:
         try:
@@ -189,11 +365,20 @@ class _Normalize(Kernel[Frame, Event]):
                 if self._gap is not None:
                     yield msgspec.structs.replace(self._gap, ts_end=frame.ts_recv, ts_recv=frame.ts_recv)
                     self._gap = None
-                    self._flowing = self._epoch
+                    self._flowing = self._epoch if self._bridge is None else None
                 self._since = frame.ts_recv
             elif isinstance(event, Malformed):
                 self._malformed(event)
+            elif isinstance(event, Status) and event.symbol:
+                self._note(event, frame.epoch)
             yield event
+
+    def _note(self, status: Status, epoch: int) -> None:
+        topic = status.kind, status.symbol
+        if status.state == "subscribed":
+            self._served[topic] = epoch
+        elif status.state in ("unsubscribed", "rejected") and self._served.get(topic) == epoch:
+            del self._served[topic]
 
     def _malformed(self, item: Malformed) -> Malformed:
         self._counters.add("malformed")
@@ -204,3 +389,12 @@ class _Normalize(Kernel[Frame, Event]):
     def _count_skipped(self) -> None:
         self._counters.add("skipped", self._decoder.skipped - self._skipped)
         self._skipped = self._decoder.skipped
+
+
+def _opening_of(frame: Frame) -> Opening:
+    """What an OPEN says; the only connection of a feed says nothing but its URL."""
+    payload = frame.payload
+    if payload.startswith(b"{"):
+        with suppress(*_UNREADABLE):
+            return _opening.decode(payload)
+    return Opening(payload.decode(errors="replace"))

@@ -20,6 +20,8 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from rtflow import html, time
+
 _T = TypeVar("_T")
 
 
@@ -34,7 +36,7 @@ class Side(enum.IntEnum):
 class FrameKind(enum.Enum):
     """What a :class:`Frame` holds."""
 
-    OPEN = "open"  # a connection was made; payload: the URL without its query
+    OPEN = "open"  # a connection was made; payload: the URL without its query, or an Opening
     TEXT = "text"  # the venue's text message, untouched
     BINARY = "binary"  # the venue's binary message, untouched
     CLOSE = "close"  # the connection ended; payload: a Closing
@@ -58,12 +60,26 @@ class Frame(_Event, frozen=True, gc=False):
     epoch: int = 1
 
 
+class Opening(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The payload of the ``OPEN`` of a connection that is not the only one of its feed.
+
+    One that is to take over ``after`` another one is open beside that until its ``CLOSE``; the ``lane`` is
+    the number of a connection that serves a part of what is wanted. Frames of several connections are mixed,
+    each with its own epoch.
+    """
+
+    url: str  # without its query
+    after: int | None = None  # the epoch of the connection that will be cut
+    lane: int | None = None  # None where one connection serves all
+
+
 class Closing(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The payload of a ``CLOSE`` frame: how a connection ended."""
 
-    error: str  # the name of the class in rtflow.errors, e.g. "Disconnected"; "" when we hung up ourselves
+    error: str  # the name of the class in rtflow.errors, e.g. "Disconnected"; "" when we let it go ourselves
     reason: str = ""
     code: int = 1006  # RFC 6455 section 7.4; 1006 when no close frame came
+    symbols: tuple[str, ...] = ()  # that it served, where it was one of several
 
 
 class Trade(_Event, frozen=True, gc=False):
@@ -213,6 +229,7 @@ class OrderBookUpdate(_Event, frozen=True, gc=False):
     first_sequence: int | None = None
     previous_sequence: int | None = None
     exchange: str = ""  # where one venue sends the books of several exchanges apart
+    limit: int | None = None  # of a snapshot: a side with so many levels may go on, and how is not known
 
 
 class Bar(_Event, frozen=True, gc=False):
@@ -249,6 +266,14 @@ class Bar(_Event, frozen=True, gc=False):
         2.5
         """
         return self.value / self.volume if self.volume else self.close
+
+    def _repr_html_(self) -> str:
+        marks = {"gap": self.gap, f"partial {self.partial}": self.partial, "synthetic": self.synthetic}
+        marks["forming"] = not self.final
+        note = ", ".join(filter(None, [self.venue, *(mark for mark, holds in marks.items() if holds)]))
+        names = ("start", "open", "high", "low", "close", "volume", "count")
+        row = (time.format(self.start, 3), *(getattr(self, name) for name in names[1:]))
+        return html.table(self.symbol, note, names, [row])
 
     def merge(self, later: Bar) -> Bar:
         """What two bars of one symbol make together, from the earlier start to the later end.
@@ -440,6 +465,12 @@ State: TypeAlias = Literal[
     "venue",  # the venue speaks of itself: online, maintenance, …
     "heartbeat",
     "closed",
+    "joined",  # as "open", of one of several connections: what the others serve is untouched
+    "parted",  # as "closed", of one of several
+    "bridging",  # a second connection is open, to take over from one that the venue is about to cut
+    "bridged",  # it has: what follows carries this epoch, and nothing was lost
+    "unbridged",  # it was lost before it could; the old one goes on
+    "waiting",  # for our turn at a host, which all feeds of the process share: wait says how long
     "retrying",  # attempt and wait are set
     "parked",  # the retries are spent, and we keep trying at the longest wait
     "unfetched",  # a document that the session asked for by HTTP did not come; text says which and why
@@ -447,7 +478,12 @@ State: TypeAlias = Literal[
 
 
 class Status(_Event, frozen=True, gc=False):
-    """What happened to the connection or to one subscription."""
+    """What happened to the connection or to one subscription.
+
+    ``text`` is the venue's own word for it, or the reason; ``kind`` and ``symbol`` say which subscription, as
+    far as the venue does. ``attempt`` and ``wait`` belong to a retry: the next attempt's number, counted from
+    1 since the line was last well, and how long until it is made.
+    """
 
     state: State
     ts_recv: int
@@ -464,16 +500,16 @@ class Lost(_Event, frozen=True, gc=False):
     """Items that a full buffer could not hold, in order with what it could."""
 
     symbol: str  # "" when they were of several symbols
-    kind: str
+    kind: str  # the name of their type, such as "Trade"; "frames" before they are read; "" when of several
     count: int
     ts_first: int  # ts_recv of the first and of the last one lost
     ts_last: int
-    where: str
+    where: str  # "ring" between the reader and the line, "tape", or what the handoff is called
     ts_recv: int = 0
 
 
 class Stale(_Event, frozen=True, gc=False):
-    """Nothing has come for longer than it should take."""
+    """Nothing has come for longer than it should; ``action`` is what was asked for, ``""`` for nothing."""
 
     ts_recv: int
     silent_for: float  # seconds

@@ -9,7 +9,7 @@ tape, in a test.
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -69,11 +69,19 @@ class Subscription(msgspec.Struct, frozen=True):
         return bool(self.topics)
 
 
+class Rate(msgspec.Struct, frozen=True):
+    """What a host allows: so much within so many seconds."""
+
+    most: int
+    within: float
+
+
 class Request(msgspec.Struct, frozen=True):
     """Where to connect, and what to say in the upgrade. Headers hold secrets: never shown, never taped.
 
     ``certificate`` is the path of a PEM file: the one certificate to trust beside the well-known authorities,
     for a gateway that signs its own. ``verified=False`` trusts whoever answers; say so only of this machine.
+    ``attempts`` is how often the host may be connected to, by all feeds of this process together.
     """
 
     url: str
@@ -81,9 +89,23 @@ class Request(msgspec.Struct, frozen=True):
     cookie: str = ""
     certificate: str = ""
     verified: bool = True
+    attempts: Rate | None = None
 
     def __repr__(self) -> str:
         return f"Request({self.url.partition('?')[0]!r})"
+
+
+class Room(msgspec.Struct, frozen=True):
+    """How much a venue serves over one connection, and how many connections it allows.
+
+    ``weigh`` says how much the topics of one symbol count together, ``apart`` what goes over different
+    connections however much there is of it.
+    """
+
+    topics: int
+    connections: int | None = None
+    weigh: Callable[[frozenset[Topic]], int] = len
+    apart: Callable[[Topic], str] = lambda _: ""
 
 
 class Traffic(enum.Enum):
@@ -111,12 +133,15 @@ class Fetch(msgspec.Struct, frozen=True):
 
     It comes back as an ``HTTP`` frame, in order with the rest: ``label``, a line feed, and the body untouched
     (:meth:`document` takes them apart). The label says what was asked, so it has no secret in it and no line
-    feed. A session paces its own fetches; the transport has one under way at a time.
+    feed. A session paces its own fetches; the transport has one under way at a time. What all feeds of this
+    process may ask of the host together is ``allowance``, of which this one takes ``weight``.
     """
 
     label: str
     url: str
     headers: Mapping[str, str] = {}
+    weight: int = 1
+    allowance: Rate | None = None
 
     def __repr__(self) -> str:
         return f"Fetch({self.label!r})"
@@ -132,7 +157,16 @@ class Fetch(msgspec.Struct, frozen=True):
         return label.decode(errors="replace"), body
 
 
-Answer: TypeAlias = Send | Fetch | Refused | RtflowError
+class Expiring(msgspec.Struct, frozen=True):
+    """The venue will cut this connection, and we know it beforehand: a new one is made while it still serves.
+
+    The old connection goes on meanwhile. It is let go when the new one is :meth:`Session.serving`.
+    """
+
+    reason: str
+
+
+Answer: TypeAlias = Send | Fetch | Refused | Expiring | RtflowError
 """What a session may say: to the venue, to the transport, or that it is over."""
 
 
@@ -174,6 +208,14 @@ class Session(Protocol):
         server's no.
         """
         return ()
+
+    def serving(self) -> bool:
+        """Whether all that is wanted is served by now and said to be, books from their snapshots on.
+
+        Asked of a connection that is to take over from an :class:`Expiring` one; a venue that never announces
+        an end need not answer.
+        """
+        return False
 
     def started(self, now: int) -> None:
         """The stamp at which the connection opened, before :meth:`opened`: where deadlines count from."""
@@ -234,7 +276,12 @@ class Profile(msgspec.Struct, frozen=True):
 
 
 class Provider(Protocol):
-    """One venue."""
+    """One venue.
+
+    One that serves only so much over a connection says so in an attribute more, ``room`` (:class:`Room`):
+    a feed then has as many connections as it takes, and each of these methods is asked for a part of what is
+    wanted.
+    """
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ from rtflow.errors import Disconnected, FeedError, Rejected, RtflowError, Thrott
 from rtflow.events import Closing, Frame, FrameKind, Status
 from rtflow.faults import Faults
 from rtflow.kernel import Lifted
-from rtflow.provider import Answer, Fetch, Provider, Refused, Subscription, Traffic
+from rtflow.provider import Answer, Expiring, Fetch, Provider, Refused, Subscription, Traffic
 from rtflow.scheduler import NanoScheduler
 from rtflow.time import SECOND, Duration, nanoseconds
 from rtflow.twin.dialects import DIALECTS
@@ -33,6 +33,7 @@ def venue(
     rate: float = 1.0,
     start: int = 1_700_000_000_000_000_000,
     warmup: Duration = 30.0,
+    flaws: float = 0.0,
     **options: Any,
 ) -> Venue:
     """A venue's side of all conversations, over a market of its own, as :class:`~rtflow.twin.Twin` has it.
@@ -46,8 +47,8 @@ def venue(
     if name not in DIALECTS:
         raise Unsupported(f"there is no twin of {name!r}; there are {', '.join(DIALECTS)}")
     dialect = DIALECTS[name]
-    listed = dialect.listings if symbols is None else [symbols] if isinstance(symbols, str) else symbols
-    made = dialect(Market(seed, listed, start=start - nanoseconds(warmup), rate=rate), **options)
+    market = Market(seed, dialect.listed(symbols), start=start - nanoseconds(warmup), rate=rate, flaws=flaws)
+    made = dialect(market, **options)
     made.advance(start)
     return made
 
@@ -221,7 +222,8 @@ class _Call:
         """The upgrade, and the first words."""
         feed, request = self._feed, self._feed.provider.request(self._told)
         address = urlsplit(request.url)
-        path = f"{address.path}?{address.query}" if address.query else address.path
+        place = address.path or "/"  # what a request line says where a URL says nothing
+        path = f"{place}?{address.query}" if address.query else place
         headers = dict(request.headers) | ({"Cookie": request.cookie} if request.cookie else {})
         try:
             self._talk = feed._admitted(path, headers)
@@ -269,6 +271,8 @@ class _Call:
                 self._told -= Subscription(frozenset(answer.topics))
                 if not answer.told:
                     self._untold.append(answer)
+            elif isinstance(answer, Expiring):  # there is one connection at a time here: it is left at once
+                raise Disconnected(answer.reason, announced=True)
             else:
                 raise answer
 

@@ -499,6 +499,20 @@ def report(error: Exception) -> None:
     )
 
 
+def wait(event: threading.Event, seconds: float | None = None) -> bool:
+    """Whether ``event`` is set before so many seconds have passed; Ctrl-C ends the wait on every system."""
+    ends = None if seconds is None else time.monotonic() + seconds
+    while True:
+        left = _HEARING if ends is None else ends - time.monotonic()
+        if event.wait(min(left, _HEARING)):
+            return True
+        if left <= _HEARING and ends is not None:
+            return False
+
+
+_HEARING = 0.2  # seconds; on Windows, before Python 3.14, no wait hears Ctrl-C while it lasts
+
+
 def _raise(error: Exception) -> None:
     raise error
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from rtflow.errors import RtflowError
 from rtflow.events import Event, Frame, FrameKind, Malformed
-from rtflow.provider import Fetch, Provider, Refused, Subscription, Traffic
+from rtflow.provider import Expiring, Fetch, Provider, Refused, Subscription, Traffic
 
 NOW = 1_700_000_000_000_000_000
 
@@ -119,7 +119,7 @@ def survives(
     list(session.opened())
     assert isinstance(session.classify(payload), Traffic)
     for answer in session.received(frame):
-        assert isinstance(answer, str | bytes | Fetch | Refused | RtflowError)
+        assert isinstance(answer, str | bytes | Expiring | Fetch | Refused | RtflowError)
     return events
 
 

@@ -29,7 +29,7 @@ from rtflow.events import Closing, Event, Frame, FrameKind, Gap, Malformed, Stat
 from rtflow.operators._book_apply import book_apply
 from rtflow.operators._normalize import normalize
 from rtflow.operators._retry_with_backoff import retry_with_backoff
-from rtflow.provider import Answer, Fetch, Provider, Refused, Subscription, Traffic
+from rtflow.provider import Answer, Expiring, Fetch, Provider, Refused, Subscription, Traffic
 from rtflow.providers import (
     Alpaca,
     AngelOne,
@@ -429,7 +429,7 @@ class Line:
             elif isinstance(answer, Refused):
                 self._wanted -= Subscription(frozenset(answer.topics))
                 refused += [] if answer.told else [answer]
-            else:
+            elif not isinstance(answer, Expiring):  # nobody shuts down here
                 assert self._talk is not None
                 self._talk.received(answer)
         return refused

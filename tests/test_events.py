@@ -58,6 +58,6 @@ def test_every_event_is_in_the_union_that_decodes_it() -> None:
         for name, each in vars(events).items()
         if isinstance(each, type) and issubclass(each, msgspec.Struct) and not name.startswith("_")
     }
-    parts = {Frame, events.Closing, events.Excluded}
+    parts = {Frame, events.Opening, events.Closing, events.Excluded}
     made_of_events = {events.BestQuote, events.Rolled, events.Vwap, events.Sample, events.Anomaly}
     assert structs - set(EVENTS) == parts | made_of_events

@@ -17,10 +17,11 @@ from rtflow.book import BookState
 from rtflow.errors import Disconnected, Rejected, Throttled, Unsupported
 from rtflow.events import Closing, Event, Frame, FrameKind, Gap, OrderBookUpdate, Status, Trade
 from rtflow.provider import Answer, Fetch, Provider, Refused
-from rtflow.providers import Alpaca, AngelOne, Binance, Kraken
+from rtflow.providers import Alpaca, AngelOne, Binance, Coinbase, Kraken
 from rtflow.providers.kraken import KrakenSession
 from rtflow.rehearsal import Rehearsal, venue
 from rtflow.time import SECOND
+from rtflow.twin import BinanceVenue
 from tests.chaos import agrees
 
 BOTH = ("BTC/USD", "ETH/USD")
@@ -195,6 +196,17 @@ def test_a_venue_that_hangs_up_is_understood_by_the_session() -> None:
     assert (watch.error.code, watch.error.reason, watch.error.announced) == (1001, "bye", True)
 
 
+def test_an_end_that_is_announced_is_not_waited_for_as_there_is_one_connection_at_a_time() -> None:
+    show = Rehearsal(Binance(), venue("binance", symbols=["BTC/USDT"]), trades=["BTCUSDT"])
+    watch = Watch(show)
+    show.advance(1)
+    show.venue.provoke("server_shutdown", seconds=60.0)
+    show.advance(1)
+    assert isinstance(watch.error, Disconnected)
+    assert watch.error.announced
+    assert watch.error.reason == "the venue shuts this server down"
+
+
 def test_a_venue_that_wants_no_such_path_is_asked_no_more() -> None:
     show = Rehearsal(Kraken(url="wss://ws.kraken.com/v9?x=1"), venue("kraken"), trades="BTC/USD")
     watch = Watch(show)
@@ -358,3 +370,18 @@ def test_there_is_a_twin_of_each_of_these_venues_only() -> None:
 def test_a_provider_is_a_provider() -> None:
     provider: Provider = Kraken()
     assert Rehearsal(provider, venue("kraken"), trades="BTC/USD").provider is provider
+
+
+def test_a_venue_whose_address_has_no_path_is_asked_for_its_root() -> None:
+    coinbase = Coinbase()
+    show = Rehearsal(coinbase, venue("coinbase", symbols="BTC-USD"), books="BTC-USD")
+    watch = Watch(show)
+    show.advance(1)
+    assert watch.error is None
+    assert watch.books["BTC-USD"].status == "live"
+
+
+@pytest.mark.parametrize("symbols", ["BTC/USDT", ["BTC/USDT"], None])
+def test_what_a_venue_lists_is_traded_at_its_own_prices(symbols: Any) -> None:
+    market = venue("binance", symbols=symbols).market
+    assert market.listings["BTC/USDT"] in [*BinanceVenue.listings]

@@ -1184,6 +1184,21 @@ def test_a_line_that_answers_no_ping_is_dead(venue: Venue, got: Got) -> None:
     assert peer.hears_the_end() == 1000
 
 
+def test_work_of_our_own_between_the_question_and_the_end_changes_nothing(venue: Venue, got: Got) -> None:
+    connect(venue, trades=["A"], open_socket=venue.open, keepalive=0.1).subscribe(got)
+    peer = venue.peer()
+    assert peer.hears()[0] is Opcode.PING
+    feed = connect(venue, trades=["A"], open_socket=venue.open, keepalive=0.3)
+    other = Got()
+    subscription = feed.subscribe(other)
+    second = venue.peer()
+    assert second.hears()[0] is Opcode.PING
+    feed.add(trades=["B"])
+    assert second.hears_text() == "+trades:B -"
+    subscription.dispose()
+    assert "the line is dead" in str(got.error())
+
+
 def test_anything_at_all_is_a_sign_of_life(venue: Venue, got: Got) -> None:
     with connect(venue, trades=["A"], open_socket=venue.open, keepalive=0.05).subscribe(got):
         peer = venue.peer()

@@ -301,6 +301,12 @@ class BinanceVenue(Venue):
         for each in self._listeners():
             each.announce_end(self.now + round(seconds * SECOND))
 
+    def provoke_cut(self, stream: str, code: int = 1011) -> None:
+        """End the connections that have this stream (``btcusdt@trade``), and no others, with this code."""
+        for each in self._listeners():
+            if each.has(stream):
+                each.hang_up(code, "internal error")
+
     def provoke_day_over(self) -> None:
         """End every connection as after its 24 hours."""
         for each in self._listeners():

@@ -13,9 +13,10 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 from heapq import heapify, heapreplace
 from random import Random
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from rtflow.time import SECOND
 
@@ -73,6 +74,10 @@ LISTINGS: dict[str, Listing] = {
     )
 }
 """The symbols a market lists unless told otherwise: busy and quiet ones, coins and stocks."""
+
+
+Flaw: TypeAlias = Literal["price", "stamp"]
+"""What is wrong with a trade as it was printed."""
 
 
 class Fill(msgspec.Struct, frozen=True, gc=False):
@@ -143,6 +148,10 @@ class Market:
     coin if it has a slash and a stock if not. ``rate`` makes all of them that many times busier. After
     ``steps`` moves nothing moves any more.
 
+    ``flaws`` is the share of trades that are printed wrongly: at a price that is 3 to 10 % off, or with a
+    stamp that is 2 to 10 seconds old. :attr:`flaws` says which, for whoever would find them. Nothing else
+    differs from the market without them.
+
     >>> market = Market(seed=7, symbols=["BTC/USD", "AAPL"])
     >>> [move.symbol for move in market.until(50_000_000)]
     ['BTC/USD']
@@ -151,7 +160,8 @@ class Market:
     ([(649988, 17236601)], [(650000, 75489692)])
 
     Raises ValueError for two listings of one symbol, and for a listing with fewer than four levels a side,
-    with a book that would reach down to zero, or with a rate that is not above zero.
+    with a book that would reach down to zero, or with a rate that is not above zero; and for a share of flaws
+    that is none.
     """
 
     def __init__(
@@ -162,7 +172,10 @@ class Market:
         start: int = 0,
         rate: float = 1.0,
         steps: int | None = None,
+        flaws: float = 0.0,
     ) -> None:
+        if not 0 <= flaws <= 1:
+            raise ValueError(f"flaws are a share of all trades, 0 to 1, not {flaws!r}")
         listings = [each if isinstance(each, Listing) else _listing(each) for each in symbols or LISTINGS]
         self.listings = {each.symbol: each for each in listings}
         if len(self.listings) < len(listings):
@@ -171,6 +184,9 @@ class Market:
         self.now = start
         self.moved = 0
         self.steps = steps
+        self.flaws: dict[tuple[str, int], Flaw] = {}
+        """What is wrong with a trade, by its symbol and id."""
+        self._share, self._chance = flaws, Random(f"{seed} flaws")
         self._symbols = [_Symbol(each, seed, start, rate) for each in listings]
         self._named = {each.symbol: each for each in self._symbols}
         self._next = [(each.due, index) for index, each in enumerate(self._symbols)]
@@ -194,6 +210,8 @@ class Market:
         heapreplace(self._next, (symbol.due, index))
         self.now = stamp
         self.moved += 1
+        if self._share and move.trades:
+            return replace(move, trades=tuple(map(self._printed, move.trades)))
         return move
 
     def until(self, stamp: int) -> list[Move]:
@@ -203,6 +221,18 @@ class Market:
             moves.append(self.step())
         self.now = max(self.now, stamp)
         return moves
+
+    def _printed(self, fill: Fill) -> Fill:
+        """A trade as the venue prints it, by chance wrongly."""
+        chance = self._chance
+        if chance.random() >= self._share:
+            return fill
+        if chance.random() < 0.5:
+            self.flaws[fill.symbol, fill.id] = "price"
+            off = chance.choice((1, -1)) * (fill.price * chance.randint(30, 100) // 1000)
+            return replace(fill, price=fill.price + off)
+        self.flaws[fill.symbol, fill.id] = "stamp"
+        return replace(fill, stamp=fill.stamp - chance.randint(2 * SECOND, 10 * SECOND))
 
 
 def _listing(symbol: str) -> Listing:

@@ -42,7 +42,7 @@ class Twin:
     """A venue's twin at :attr:`url` for as long as the ``with`` block runs, ``lifetime`` seconds at most.
 
     ``venue`` is one of :data:`rtflow.twin.dialects.DIALECTS`, and ``options`` are that class's own; ``seed``,
-    ``symbols`` and ``rate`` are the :class:`Market`'s.
+    ``symbols``, ``rate`` and ``flaws`` are the :class:`Market`'s.
     ``start`` is the stamp at which the venue opens, after ``warmup`` seconds of market that nobody saw.
 
     Without a ``start`` it is now, and time passes at once. With one, and wherever ``pace`` is infinite, time
@@ -70,6 +70,7 @@ class Twin:
         rate: float = 1.0,
         start: int | None = None,
         warmup: float = 30.0,
+        flaws: float = 0.0,
         pace: float = 1.0,
         steps: int | None = 1_000_000,
         tick: float = 0.01,
@@ -91,15 +92,8 @@ class Twin:
                 f"{venue}'s twin knows no {', '.join(unknown)}; it knows {', '.join([*known, *common])}"
             )
         opens = time.time_ns() if start is None else start
-        own = {each.symbol: each for each in dialect.listings or () if isinstance(each, Listing)}
-        wanted = [symbols] if isinstance(symbols, str | Listing) else symbols
-        listed = wanted and [own.get(each, each) if isinstance(each, str) else each for each in wanted]
-        market = Market(
-            seed,
-            dialect.listings if listed is None else listed,
-            start=opens - round(warmup * SECOND),
-            rate=rate,
-        )
+        began = opens - round(warmup * SECOND)
+        market = Market(seed, dialect.listed(symbols), start=began, rate=rate, flaws=flaws)
         self._venue = dialect(market, **options)
         self._venue.advance(opens)
         market.steps = None if steps is None else market.moved + steps

@@ -121,6 +121,17 @@ class Venue(ABC):
         self.conversations: list[Conversation] = []
         self.watch: Callable[[Move], object] | None = None  # told of every move, before the conversations are
 
+    @classmethod
+    def listed(
+        cls, symbols: Iterable[str | Listing] | str | Listing | None
+    ) -> Iterable[str | Listing] | None:
+        """What is traded when these are asked for: symbols that the venue lists have its prices and sizes."""
+        if symbols is None:
+            return cls.listings
+        own = {each.symbol: each for each in cls.listings or () if isinstance(each, Listing)}
+        asked = [symbols] if isinstance(symbols, str | Listing) else symbols
+        return [own.get(each, each) if isinstance(each, str) else each for each in asked]
+
     def connect(self, path: str, headers: Mapping[str, str]) -> Conversation:
         """A conversation for an upgrade request; raises Denied where the venue would."""
         conversation = self.converse(path, {name.lower(): value for name, value in headers.items()})

@@ -15,7 +15,19 @@ from reactivex.testing import ReactiveTest, TestScheduler
 
 from rtflow.counters import Counters
 from rtflow.errors import MalformedFrame
-from rtflow.events import Closing, Event, Frame, FrameKind, Gap, Lost, Malformed, Quote, Status, Trade
+from rtflow.events import (
+    Closing,
+    Event,
+    Frame,
+    FrameKind,
+    Gap,
+    Lost,
+    Malformed,
+    Opening,
+    Quote,
+    Status,
+    Trade,
+)
 from rtflow.operators._normalize import normalize
 from rtflow.provider import Decoder, Request, Session, Subscription
 from rtflow.scheduler import NanoScheduler
@@ -82,6 +94,14 @@ def said(ts: int, words: str, epoch: int = 1, kind: FrameKind = FrameKind.TEXT) 
 
 def closed(ts: int, epoch: int = 1, reason: str = "bye") -> Frame:
     return Frame(FrameKind.CLOSE, msgspec.json.encode(Closing("Disconnected", reason)), ts, epoch)
+
+
+def takes_over(ts: int, epoch: int, after: int) -> Frame:
+    return Frame(FrameKind.OPEN, msgspec.json.encode(Opening("wss://words", after)), ts, epoch)
+
+
+def let_go(ts: int, epoch: int = 1) -> Frame:
+    return Frame(FrameKind.CLOSE, msgspec.json.encode(Closing("", "it has taken over", 1000)), ts, epoch)
 
 
 def noted(ts: int, what: Status | Lost, epoch: int = 1) -> Frame:
@@ -322,14 +342,20 @@ def test_a_decoder_may_give_any_iterable(made: Callable[[Iterator[Event]], Itera
 
 
 words = st.lists(st.sampled_from(["1", "2.5", "-", "ack", "?"]), max_size=3).map(" ".join)
+epochs = st.integers(1, 3)
+takeovers = st.builds(Opening, st.just("wss://words"), st.none() | epochs, st.none() | st.integers(0, 2)).map(
+    msgspec.json.encode
+)
 frames = st.lists(
     st.builds(
         Frame,
         st.sampled_from(FrameKind).filter(lambda kind: kind is not FrameKind.STATUS),
         words.map(str.encode),
         st.just(0),
-        st.integers(1, 3),
-    ),
+        epochs,
+    )
+    | st.builds(Frame, st.just(FrameKind.OPEN), takeovers, st.just(0), epochs)
+    | epochs.map(lambda epoch: let_go(0, epoch)),
     max_size=12,
 ).map(lambda some: [msgspec.structs.replace(frame, ts_recv=10 * at) for at, frame in enumerate(some)])
 
@@ -358,6 +384,7 @@ def test_cut_anywhere_and_resumed_it_says_and_counts_the_same(
 @settings(max_examples=200, deadline=None)
 @given(frames)
 def test_gaps_open_and_close_in_turn_and_no_market_event_is_inside_one(frames: list[Frame]) -> None:
+    frames = [each for each in frames if b"lane" not in each.payload]
     hole: Gap | None = None
     for event in events_of(*frames):
         if isinstance(event, Gap) and event.ts_end is None:
@@ -447,3 +474,209 @@ def test_what_is_no_provider_cannot_be_normalized(provider: Any) -> None:
 def test_another_word_for_what_becomes_of_malformed_frames_is_refused() -> None:
     with pytest.raises(ValueError, match="malformed is 'report' or 'raise', not 'drop'"):
         normalize(Words(), malformed="drop")  # type: ignore[arg-type]
+
+
+# -- two connections at once -------------------------------------------------------------------------------
+
+
+def line(state: str, ts: int, epoch: int, text: str = "wss://words") -> Status:
+    return Status(state, ts, text, epoch=epoch, venue="words")  # type: ignore[arg-type]  # one of the states
+
+
+def test_a_bridged_cut_tells_everything_once_and_says_no_gap() -> None:
+    assert events_of(
+        opened(10),
+        takes_over(20, 2, after=1),
+        said(30, "1.1"),
+        said(31, "ack", 2),
+        said(40, "1.2"),
+        said(41, "1.1", 2),
+        said(42, "1.2 1.3", 2),
+        said(43, "1.3"),
+        said(50, "1.4", 2),
+        let_go(60),
+        said(70, "1.5", 2),
+    ) == [
+        line("open", 10, 1),
+        line("bridging", 20, 2),
+        trade(30, 1.1, 1),
+        Status("subscribed", 31, epoch=2, venue="words"),
+        trade(40, 1.2, 2),
+        trade(43, 1.3, 3),
+        line("bridged", 60, 2, "it has taken over"),
+        trade(50, 1.4, 4),
+        trade(70, 1.5, 5),
+    ]
+
+
+def test_a_new_connection_that_lags_repeats_nothing_for_a_while() -> None:
+    said_twice = events_of(
+        opened(10),
+        takes_over(20, 2, after=1),
+        said(30, "1.1 1.2"),
+        let_go(40),
+        said(50, "1.1 1.2 1.3", 2),
+        said(20_000_000_000, "1.4", 2),
+        said(20_000_000_001, "1.5", 2),
+    )
+    assert [event.price for event in said_twice if isinstance(event, Trade)] == [1.1, 1.2, 1.3, 1.4, 1.5]
+
+
+def test_a_successor_that_is_lost_leaves_no_trace() -> None:
+    counters = Counters()
+    assert events_of(
+        opened(10),
+        takes_over(20, 2, after=1),
+        said(21, "1.1 ? -", 2),
+        closed(30, 2, "refused"),
+        said(40, "1.1"),
+        takes_over(50, 3, after=1),
+        said(60, "1.1 1.2", 3),
+        let_go(70),
+        counters=counters,
+    ) == [
+        line("open", 10, 1),
+        line("bridging", 20, 2),
+        Malformed(said(21, "1.1 ? -", 2), "a dash", 21),
+        line("unbridged", 30, 2, "refused"),
+        trade(40, 1.1, 1),
+        line("bridging", 50, 3),
+        line("bridged", 70, 3, "it has taken over"),
+        trade(60, 1.1, 1),
+        trade(60, 1.2, 2),
+    ]
+    assert (counters["skipped"], counters["malformed"]) == (1, 1)
+
+
+def test_an_old_connection_that_fails_is_a_gap_which_its_successor_closes() -> None:
+    assert events_of(
+        opened(10),
+        said(20, "1.1"),
+        takes_over(30, 2, after=1),
+        said(40, "1.1 1.2", 2),
+        closed(50),
+        said(60, "1.3", 2),
+    ) == [
+        line("open", 10, 1),
+        trade(20, 1.1, 1),
+        line("bridging", 30, 2),
+        line("closed", 50, 1, "bye"),
+        gap(20, None, 1, 50),
+        line("open", 50, 2),
+        gap(20, 50, 1, 50),
+        trade(40, 1.1, 1),
+        trade(40, 1.2, 2),
+        trade(60, 1.3, 3),
+    ]
+
+
+def test_a_tape_that_begins_where_a_connection_takes_over_is_read_from_there() -> None:
+    assert events_of(takes_over(10, 2, after=1), said(20, "1.1", 2)) == [
+        line("open", 10, 2),
+        trade(20, 1.1, 1),
+    ]
+
+
+@pytest.mark.parametrize("payload", [b"{", b'{"after":1}', b'{"url":"\xff","after":1}'])
+def test_an_opening_that_cannot_be_read_is_an_open_like_any_other(payload: bytes) -> None:
+    events = events_of(opened(10), said(20, "1.1"), Frame(FrameKind.OPEN, payload, 30, 2))
+    assert events[-2:] == [gap(20, None, 1, 30, CUT), line("open", 30, 2, payload.decode(errors="replace"))]
+
+
+def test_a_hole_that_was_open_when_a_bridge_began_is_closed_by_either() -> None:
+    whole = events_of(
+        opened(10),
+        said(20, "1.1"),
+        closed(30),
+        opened(40, 2),
+        takes_over(50, 3, after=2),
+        said(60, "1.1", 3),
+        let_go(70, 2),
+    )
+    assert whole[-3:] == [line("bridged", 70, 3, "it has taken over"), gap(20, 70, 1, 70), trade(60, 1.1, 1)]
+
+
+# -- several connections that share what is wanted ---------------------------------------------------------
+
+
+def joins(ts: int, epoch: int, lane: int, after: int | None = None) -> Frame:
+    return Frame(FrameKind.OPEN, msgspec.json.encode(Opening("wss://words", after, lane)), ts, epoch)
+
+
+def parts(ts: int, epoch: int, *symbols: str, error: str = "Disconnected") -> Frame:
+    code = 1006 if error else 1000
+    return Frame(FrameKind.CLOSE, msgspec.json.encode(Closing(error, "bye", code, symbols)), ts, epoch)
+
+
+SHARED = [
+    joins(10, 1, lane=0),
+    joins(11, 2, lane=1),
+    said(20, "1.1", 1),
+    said(21, "2.1", 2),
+    parts(30, 2, "B", "C"),
+    said(40, "1.2", 1),
+    joins(50, 3, lane=1),
+    said(60, "1.3", 1),
+    said(61, "2.2", 3),
+    joins(70, 4, lane=1, after=3),
+    said(80, "2.3", 4),
+    said(81, "1.4", 1),
+    parts(90, 3, "B", "C", error=""),
+    said(91, "2.4", 4),
+    joins(92, 5, lane=0, after=1),
+    parts(93, 1, "A"),
+    said(94, "1.5", 5),
+    parts(95, 4, "B", "C", error=""),
+]
+
+
+def test_of_several_connections_each_has_its_own_gaps_and_its_own_bridges() -> None:
+    first, again = trade(20, 1.1, 1), [trade(40, 1.2, 2), trade(60, 1.3, 3)]
+    hole = Gap(21, None, 2, 30, "bye", "words", ("B", "C"))
+    other = Gap(81, None, 1, 93, "bye", "words", ("A",))
+    assert events_of(*SHARED) == [
+        line("joined", 10, 1),
+        line("joined", 11, 2),
+        first,
+        trade(21, 2.1, 1),
+        line("parted", 30, 2, "bye"),
+        hole,
+        again[0],
+        line("joined", 50, 3),
+        again[1],
+        msgspec.structs.replace(hole, ts_end=61, ts_recv=61),
+        trade(61, 2.2, 1),
+        line("bridging", 70, 4),
+        trade(81, 1.4, 4),
+        line("bridged", 90, 4, "bye"),
+        trade(80, 2.3, 1),
+        trade(91, 2.4, 2),
+        line("bridging", 92, 5),
+        line("parted", 93, 1, "bye"),
+        other,
+        line("joined", 93, 5),
+        msgspec.structs.replace(other, ts_end=94, ts_recv=94),
+        trade(94, 1.5, 1),
+        line("parted", 95, 4, "bye"),
+    ]
+
+
+@pytest.mark.parametrize("cut", range(len(SHARED) + 1))
+def test_cut_anywhere_among_several_connections_and_resumed_it_says_the_same(cut: int) -> None:
+    whole, resumed = normalize(Words()).kernel(), normalize(Words()).kernel()
+    for frame in SHARED[:cut]:
+        whole.push(frame)
+    resumed.restore(msgspec.json.decode(msgspec.json.encode(whole.state())))
+    for frame in SHARED[cut:]:
+        assert resumed.push(frame) == whole.push(frame)
+
+
+def test_what_came_while_a_bridge_was_open_is_resumed_with_it() -> None:
+    frames = [opened(10), takes_over(20, 2, after=1), said(30, "1.1"), said(31, "1.1 1.2", 2)]
+    whole, resumed = normalize(Words()).kernel(), normalize(Words()).kernel()
+    for frame in frames:
+        whole.push(frame)
+    resumed.restore(msgspec.json.decode(msgspec.json.encode(whole.state())))
+    for frame in (let_go(40), said(50, "1.3", 2)):
+        assert resumed.push(frame) == whole.push(frame)
+    assert list(whole.push(said(60, "1.4", 2))) == [trade(60, 1.4, 4)]

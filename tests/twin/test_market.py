@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rtflow.time import SECOND
 from rtflow.twin.market import LISTINGS, NEVER, Listing, Market, Move, decimal
@@ -208,3 +209,24 @@ def test_decimal_text_has_all_its_places_and_no_exponent() -> None:
         "-0.05",
         "42",
     ]
+
+
+def test_flaws_are_printed_said_and_change_nothing_else() -> None:
+    clean, flawed = Market(5, ["BTC/USD"]), Market(5, ["BTC/USD"], flaws=0.1)
+    for move, other in zip(clean.until(60 * SECOND), flawed.until(60 * SECOND), strict=True):
+        assert replace(move, trades=()) == replace(other, trades=())
+        for fill, printed in zip(move.trades, other.trades, strict=True):
+            flaw = flawed.flaws.get((fill.symbol, fill.id))
+            assert replace(printed, price=fill.price, stamp=fill.stamp) == fill
+            assert (printed.price != fill.price) == (flaw == "price")
+            assert (printed.stamp != fill.stamp) == (flaw == "stamp")
+            assert 0.029 < abs(printed.price / fill.price - 1) < 0.101 or flaw != "price"
+            assert 2 * SECOND <= fill.stamp - printed.stamp <= 10 * SECOND or flaw != "stamp"
+    assert {*flawed.flaws.values()} == {"price", "stamp"}
+    assert clean.flaws == {}
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_of_flaws_is_a_share(share: float) -> None:
+    with pytest.raises(ValueError, match="flaws are a share of all trades"):
+        Market(flaws=share)
