@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from rtflow.book import CHECKSUMS, BookState, BookStatus, OrderBook, joins_on
 from rtflow.counters import Counters
 from rtflow.errors import Unsupported
-from rtflow.events import Event, Gap, Lost, OrderBookUpdate, Status
+from rtflow.events import Event, Frame, Gap, Lost, OrderBookUpdate, Status
 from rtflow.kernel import Kernel, Lifted, lift
 from rtflow.time import SECOND, Duration, nanoseconds
 
@@ -49,9 +50,12 @@ def book_apply(
       does where a symbol is first seen. Deltas with a sequence wait for the snapshot, at most ``pending`` of
       them, the oldest giving way. Those that cannot be placed are counted ``before_snapshot``.
     - **suspect**, with the ``reason``, after a wrong checksum (``verify="always"``, taken over the depth the
-      venue prescribes), a break in the sequence, updates that a buffer lost, or bid above ask for longer than
-      ``crossed_for`` (until then ``crossed=True`` is all). ``resync(symbol)`` is called, one symbol and
-      nothing else; without ``resync`` the book waits for a snapshot that comes by itself.
+      venue prescribes), a break in the sequence, an update with a level that can be none (a negative size),
+      updates that a buffer lost, bid above ask for longer than ``crossed_for`` (until then ``crossed=True``
+      is all), or when prices have left what a limited snapshot reached (``known_depth`` says how much of it
+      is left). ``resync(symbol)`` is called, one symbol and nothing else; without ``resync`` the book waits
+      for a snapshot that comes by itself. It is one feed's: of several feeds with a ``resync`` each, merge
+      the books and not the events.
     - **failed**, said once, when the venue refused the symbol or when ``resyncs`` of them in a row did not
       help: the first is asked for at once, those after it 1, 5, and then each 30 seconds after the failure,
       which is another bad update or no snapshot ``snapshot_within`` seconds (where a venue paces hundreds of
@@ -60,10 +64,13 @@ def book_apply(
     - **empty** when it was unsubscribed, other than by a resync; what still comes is counted ``unwanted``.
 
     A live book takes no snapshot that is older than itself, by sequence. Counted, too: ``old_epoch`` and
-    ``duplicate`` updates and each ``old_snapshot``, which are dropped; ``checksum``, ``sequence`` and
-    ``crossed`` suspicions; ``resyncs`` asked for. A ``Malformed`` item suspects nothing, as nobody can tell
-    what it would have said. Raises Unsupported where an update names a checksum rule that is not in
-    :data:`rtflow.book.CHECKSUMS`, and ValueError for options below 1.
+    ``duplicate`` updates and each ``old_snapshot``, which are dropped; the suspicions by ``checksum``,
+    ``sequence``, ``broken``, ``crossed`` and ``exhausted``; ``resyncs`` asked for. A ``Malformed`` item
+    suspects nothing, as nobody can tell what it would have said.
+
+    Raises Unsupported where an update names a checksum rule that is not in :data:`rtflow.book.CHECKSUMS`,
+    ValueError for options below 1, TypeError for those of another type, and for a frame, which ``normalize``
+    has to read first. What ``resync`` raises ends the stream.
 
         >>> kernel = book_apply().kernel()
         >>> for event in (OrderBookUpdate("A", 1, 1, ((99.0, 2.0),), ((101.0, 1.0),), snapshot=True),
@@ -77,16 +84,19 @@ def book_apply(
     Times are ``ts_recv``; where nothing can wait, the updates themselves tell the time. Kraken's words on
     resynchronising: https://docs.kraken.com/exchange/guides/websockets/book-checksum-v2
     """
-    for name, number in (("depth", depth), ("resyncs", resyncs), ("pending", pending)):
-        if number is not None and (number < 1 or number % 1):
-            raise ValueError(f"{name} must be a whole number, 1 or more, not {number!r}")
-    if isinstance(emit, str) and emit not in ("update", "top"):
-        raise ValueError(f"emit is 'update', 'top' or a duration, not {emit!r}")
-    every = 0 if isinstance(emit, str) else nanoseconds(emit)
-    if every <= 0 and not isinstance(emit, str):
-        raise ValueError(f"emit must be more than no time, not {emit!r}")
+    if depth is not None:
+        whole_number("depth", depth)
+    whole_number("resyncs", resyncs)
+    whole_number("pending", pending)
+    if not isinstance(verify, str):
+        raise TypeError(f"verify is 'always' or 'never', not {verify!r}")
     if verify not in ("always", "never"):
         raise ValueError(f"verify is 'always' or 'never', not {verify!r}")
+    if resync is not None and not callable(resync):
+        raise TypeError(f"resync is a function of a symbol, as in resync=feed.resync, not {resync!r}")
+    if counters is not None and not isinstance(counters, Counters):
+        raise TypeError(f"counters is a Counters, not {counters!r}")
+    every = _stretch(emit)
     patience, within = nanoseconds(crossed_for), nanoseconds(snapshot_within)
     if within <= 0:
         raise ValueError(f"snapshot_within must be more than nothing, not {snapshot_within!r}")
@@ -98,6 +108,26 @@ def book_apply(
         return _BooksByTheClock(*rules, every=every) if every else _Books(*rules)
 
     return lift(kernel)
+
+
+def whole_number(name: str, number: object) -> None:
+    """Refuse an option that is no whole number, or none from 1 up."""
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise TypeError(f"{name} is a whole number, not {number!r}")
+    if number < 1:
+        raise ValueError(f"{name} must be a whole number, 1 or more, not {number!r}")
+
+
+def _stretch(emit: object) -> int:
+    """The nanoseconds between two words of a book that speaks by the clock; 0 for one that does not."""
+    if isinstance(emit, bool) or not isinstance(emit, str | int | float | timedelta):
+        raise TypeError(f"emit is 'update', 'top' or a duration, not {emit!r}")
+    if isinstance(emit, str) and emit not in ("update", "top"):
+        raise ValueError(f"emit is 'update', 'top' or a duration, not {emit!r}")
+    every = 0 if isinstance(emit, str) else nanoseconds(emit)
+    if every <= 0 and not isinstance(emit, str):
+        raise ValueError(f"emit must be more than no time, not {emit!r}")
+    return every
 
 
 _PAUSES = (1 * SECOND, 5 * SECOND, 30 * SECOND)  # between a failure and the next resync; the last one repeats
@@ -211,18 +241,28 @@ class _Books(Kernel[Event, BookState]):
     def _apply(self, followed: _Followed, update: OrderBookUpdate) -> tuple[BookState, ...]:
         """An update that the book is ready for."""
         book = followed.book
-        book.apply(update)
+        try:
+            book.apply(update)
+        except ValueError as error:  # the provider let through what can be no level
+            self._counters.add("broken")
+            return tuple(self._suspect(followed, update.ts_recv, str(error)))
         followed.ts_event = update.ts_event
         checksum = update.checksum
         if checksum is not None and self._verify and (wrong := _wrong(book, update, checksum)):
             self._counters.add("checksum")
             return tuple(self._suspect(followed, update.ts_recv, wrong))
+        if book.limited and book.exhausted:
+            followed.asked = 0  # it was good; nobody has failed
+            self._counters.add("exhausted")
+            return tuple(self._suspect(followed, update.ts_recv, "prices left what the snapshot reached"))
         return self._show(followed, update.ts_recv, update.depth)
 
     def _show(self, followed: _Followed, now: int, levels: int | None) -> tuple[BookState, ...]:
         """What there is to say of a live book that was updated."""
-        depth = self._depth
-        state = followed.book.view(
+        depth, book = self._depth, followed.book
+        if book.limited:
+            levels = book.reach
+        state = book.view(
             followed.symbol,
             followed.ts_event,
             now,
@@ -256,7 +296,10 @@ class _Books(Kernel[Event, BookState]):
             self._counters.add("old_epoch")
             return
         if update.epoch > followed.epoch:
-            yield from self._renew(followed, update.epoch, now)
+            if update.snapshot and followed.status == "live":  # a bridged cut: it was never in doubt
+                followed.epoch, followed.sequence = update.epoch, None
+            else:
+                yield from self._renew(followed, update.epoch, now)
         if update.snapshot:
             yield from self._begin(followed, update)
         elif followed.status == "live":
@@ -332,11 +375,11 @@ class _Books(Kernel[Event, BookState]):
 
     # -- what is said about the line and the subscriptions
 
-    def _hear(self, event: Event) -> _Said:
+    def _hear(self, event: Event | Frame) -> _Said:
         yield from self._pass(event.ts_recv)
         yield from self._heed(event)
 
-    def _heed(self, event: Event) -> _Said:
+    def _heed(self, event: Event | Frame) -> _Said:
         match event:
             case Gap(kind="" | "books"):
                 for followed in self._concerned(event.venue, event.symbols):
@@ -352,6 +395,8 @@ class _Books(Kernel[Event, BookState]):
                         yield from self._renew(followed, event.epoch, event.ts_recv)
             case Status(kind="books" | "top_books" | "deep_books") if event.symbol:
                 yield from self._subscription(event)
+            case Frame():
+                raise undecoded("book_apply")
             case _:
                 pass
 
@@ -579,7 +624,12 @@ class _BooksByTheClock(_Books):
             self._due = speaks
 
 
-_HEEDED = frozenset((Gap, Lost, Status))
+_HEEDED = frozenset((Gap, Lost, Status, Frame))
+
+
+def undecoded(operator: str) -> TypeError:
+    """What an operator of events raises that is given frames."""
+    return TypeError(f"{operator}() takes events, and this is a frame: put op.normalize(provider) before it")
 
 
 def _older(sequence: int | None, known: int | None) -> bool:

@@ -8,8 +8,9 @@ from typing import Any, TypeAlias, cast
 import msgspec
 
 from rtflow.book import BookState
-from rtflow.events import BestQuote, Event, Excluded, Gap, Lost, Quote, Status
+from rtflow.events import BestQuote, Event, Excluded, Frame, Gap, Lost, Quote, Status
 from rtflow.kernel import Kernel, Lifted, lift
+from rtflow.operators._book_apply import undecoded
 from rtflow.time import SECOND, Duration, nanoseconds
 
 Names: TypeAlias = Callable[[str, str], str] | Mapping[tuple[str, str], str] | Mapping[str, str]
@@ -51,7 +52,8 @@ def consolidate(
         BTC/USD 99.0 a 101.0 a
         BTC/USD 99.0 a 100.0 b
 
-    Raises ValueError for a ``stale_after`` that is not positive.
+    Raises ValueError for a ``stale_after`` that is not positive, TypeError for ``names`` that are neither a
+    function nor a table, and for a frame, which ``normalize`` has to read first.
     """
     patience = None if stale_after is None else nanoseconds(stale_after)
     if patience is not None and patience <= 0:
@@ -66,6 +68,8 @@ def _naming(names: Names | None) -> Callable[[str, str], str]:
     if isinstance(names, Mapping):
         table = cast("Mapping[Any, str]", names)
         return lambda venue, symbol: table.get((venue, symbol)) or table.get(symbol, symbol)
+    if not callable(names):
+        raise TypeError(f"names are a function of venue and symbol or a table of them, not {names!r}")
     return names
 
 
@@ -194,7 +198,7 @@ class _Consolidate(Kernel[BookState | Event, BestQuote]):
             self._due = item.ts_recv + self._stale_after
         return () if same else self._say(name, best, item.ts_recv)
 
-    def _heed(self, item: Event) -> tuple[BestQuote, ...]:
+    def _heed(self, item: Event | Frame) -> tuple[BestQuote, ...]:
         """What is said about the line and the subscriptions, and concerns quotes."""
         match item:
             case Gap(kind="" | "quotes"):
@@ -206,6 +210,8 @@ class _Consolidate(Kernel[BookState | Event, BestQuote]):
             case Status(kind="quotes", state="rejected" | "unsubscribed") if item.symbol:
                 why_not = f"{item.state}: {item.text}" if item.text else item.state
                 return self._doubt(item.venue, (item.symbol,), why_not, item.ts_recv)
+            case Frame():
+                raise undecoded("consolidate")
             case _:
                 return ()
 

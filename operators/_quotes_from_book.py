@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 import msgspec
 
 from rtflow.book import BookState
-from rtflow.events import Event, Quote
+from rtflow.events import Event, Frame, Quote
 from rtflow.kernel import Kernel, Lifted, lift
+from rtflow.operators._book_apply import undecoded
 
 
 def quotes_from_book() -> Lifted[BookState | Event, Quote]:
@@ -21,7 +22,7 @@ def quotes_from_book() -> Lifted[BookState | Event, Quote]:
         --q1---q2--------q-----q4-|     q: neither side
 
     A side that is empty, and both sides of a book that is not live, are ``None``. Stamps are the state's.
-    Anything else is passed over.
+    Anything else is passed over, but a frame raises TypeError: ``normalize`` and ``book_apply`` come first.
 
         >>> from rtflow.book import OrderBook
         >>> book, kernel = OrderBook.of(bids=[(99.0, 2.0)]), quotes_from_book().kernel()
@@ -51,6 +52,8 @@ class _QuotesFromBook(Kernel[BookState | Event, Quote]):
 
     def push(self, item: BookState | Event) -> tuple[Quote, ...]:
         if not isinstance(item, BookState):
+            if isinstance(item, Frame):
+                raise undecoded("quotes_from_book")
             return ()
         place = (item.venue, item.exchange, item.symbol)
         touch = (item.bid, item.bid_size, item.ask, item.ask_size) if item.status == "live" else _NOTHING

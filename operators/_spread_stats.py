@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 import msgspec
 
 from rtflow.book import BookState, SpreadStats
-from rtflow.events import Event
+from rtflow.events import Event, Frame
 from rtflow.kernel import Kernel, Lifted, lift
+from rtflow.operators._book_apply import undecoded, whole_number
 from rtflow.time import SECOND, Duration, nanoseconds
 
 
@@ -44,13 +45,13 @@ def spread_stats(
         ...     print(stats.spread, stats.mid, stats.bid_depth, stats.live)
         1.5 100.25 3.5 1.0
 
-    Raises ValueError for a length that is not positive and for fewer levels than one.
+    Raises ValueError for a length that is not positive and for fewer levels than one, TypeError for levels
+    that are no whole number, and for a frame, which ``normalize`` has to read first.
     """
     length = nanoseconds(every)
     if length <= 0:
         raise ValueError(f"a stretch needs a positive length, not every={every!r}")
-    if levels < 1 or levels % 1:
-        raise ValueError(f"levels must be a whole number, 1 or more, not {levels!r}")
+    whole_number("levels", levels)
     return lift(lambda: _SpreadStats(length, levels, origin))
 
 
@@ -135,6 +136,8 @@ class _SpreadStats(Kernel[BookState | Event, SpreadStats]):
         if now > self._now:
             self._now = now
         if not isinstance(item, BookState):
+            if isinstance(item, Frame):
+                raise undecoded("spread_stats")
             return made
         now = self._now
         place = (item.venue, item.symbol, item.exchange)

@@ -117,6 +117,100 @@ def test_an_update_with_digits_for_some_levels_only_changes_nothing() -> None:
     assert book == OrderBook.of(bids=[(99.0, 1.0)], asks=[(101.0, 1.0)])
 
 
+@settings(max_examples=100)
+@given(st.lists(updates(), min_size=1, max_size=12), st.integers(1, 4))
+def test_after_a_limited_snapshot_a_book_is_right_as_far_as_it_reaches(
+    stream: list[OrderBookUpdate], limit: int
+) -> None:
+    """The venue has more than it said. Of what lies beyond, a change tells one level, not its neighbours."""
+    venue, book, again = OrderBook(), OrderBook(), OrderBook()
+    venue.apply(OrderBookUpdate("A", 0, 0, stream[0].bids, stream[0].asks))
+    bids, asks = venue.levels("bid", limit), venue.levels("ask", limit)
+    book.apply(OrderBookUpdate("A", 0, 0, bids, asks, snapshot=True, limit=limit))
+    for update in stream[1:]:
+        changes = OrderBookUpdate("A", 0, 0, update.bids, update.asks)
+        again.restore(msgspec.json.decode(msgspec.json.encode(book.state())))
+        for each in venue, book, again:
+            each.apply(changes)
+        assert (again, again.reach, again.exhausted) == (book, book.reach, book.exhausted)
+        known = []
+        sides: tuple[tuple[BookSide, tuple[Level, ...]], ...] = (("bid", bids), ("ask", asks))
+        for side, told in sides:
+            levels = book.levels(side)
+            if len(told) < limit:
+                assert levels == venue.levels(side)
+            else:
+                assert levels == venue.levels(side)[: len(levels)]
+                known.append(len(levels))
+        assert book.reach == (min(known) if known else None)
+        assert book.exhausted == (book.reach == 0)
+
+
+def test_a_limited_book_is_exhausted_when_less_than_a_tenth_is_left() -> None:
+    book = OrderBook()
+    bids = tuple((float(price), 1.0) for price in range(100, 130))
+    book.apply(OrderBookUpdate("A", 0, 0, bids, ((130.0, 1.0),), snapshot=True, limit=30))
+    for price in range(129, 102, -1):
+        assert not book.exhausted
+        book.remove("bid", float(price))
+    assert (book.reach, book.exhausted) == (3, False)
+    copied = book.copy()
+    book.remove("bid", 101.0)
+    assert (book.reach, book.exhausted) == (2, True)
+    assert (copied.reach, copied.exhausted) == (3, False)
+    book.clear()
+    assert (book.reach, book.exhausted, book.limited) == (None, False, False)
+
+
+@pytest.mark.parametrize(
+    "level",
+    [(97.0, -1.0), (97.0, float("nan")), (float("nan"), 1.0), (float("nan"), 0.0), (-float("inf"), 1.0)],
+)
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("side", ["bids", "asks"])
+def test_half_an_update_makes_no_book(side: str, known: bool, level: Level) -> None:
+    book = OrderBook.of(
+        [(99.0, 1.0), (97.0, 1.0)] if known else [], [(101.0, 1.0), (97.0, 1.0)] if known else []
+    )
+    state = book.view("A", 0, 0)
+    levels = ((50.0, 1.0), level)
+    update = OrderBookUpdate("A", 0, 0, *((levels, ()) if side == "bids" else ((), levels)))
+    with pytest.raises(
+        ValueError, match=f"an update of A has a level with the price {level[0]}, size {level[1]}"
+    ):
+        book.apply(update)
+    assert book == OrderBook()
+    assert (book.best_bid, book.best_ask, book.crossed) == (None, None, False)
+    assert len(state.bids) == len(state.asks) == 2 * known
+
+
+def test_a_level_by_hand_has_a_finite_price() -> None:
+    with pytest.raises(ValueError, match="price nan"):
+        OrderBook().add("bid", float("nan"), 1.0)
+
+
+def test_a_book_has_two_sides_and_no_other() -> None:
+    book = both()[0]
+    for question in (book.levels, book.view("A", 0, 0).levels):
+        with pytest.raises(ValueError, match="a 'bid' and an 'ask' side, no 'buy'"):
+            question("buy")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no 'asks'"):
+        book.add("asks", 1.0, 1.0)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no 'BID'"):
+        book.remove("BID", 1.0)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no 'bids'"):
+        book.digits("bids", 1)  # type: ignore[arg-type]
+    assert book == both()[0]
+
+
+def test_the_best_of_a_side_is_the_best_whatever_an_update_does_to_it_on_the_way() -> None:
+    book = OrderBook.of([(99.0, 1.0), (98.0, 1.0)], [(101.0, 1.0), (102.0, 1.0)])
+    away = ((100.0, 5.0), (99.0, 0.0), (100.0, 0.0), (98.0, 3.0))
+    back = ((101.0, 0.0), (100.5, 5.0), (100.5, 0.0), (102.0, 3.0))
+    book.apply(OrderBookUpdate("A", 0, 0, away, back))
+    assert (book.best_bid, book.best_ask) == ((98.0, 3.0), (102.0, 3.0))
+
+
 # -- questions
 
 

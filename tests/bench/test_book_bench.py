@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -175,6 +175,12 @@ class Book(Protocol):
     def ten(self, prepared: Any) -> Any:
         """The best ten levels of both sides with their sizes, after this delta."""
 
+    def gather(self, deltas: Sequence[Delta]) -> Any:
+        """A message of several deltas as this book wants it; not measured."""
+
+    def message(self, gathered: Any) -> Any:
+        """Best bid and best ask with their sizes, after this message."""
+
 
 class Ours:
     """OrderBook."""
@@ -196,6 +202,15 @@ class Ours:
         book = self.book
         book.apply(prepared)
         return book.levels("bid", 10), book.levels("ask", 10)
+
+    def gather(self, deltas: Sequence[Delta]) -> OrderBookUpdate:
+        bids, asks = (
+            tuple((price, size) for bid, price, size in deltas if bid == side) for side in (True, False)
+        )
+        return OrderBookUpdate("A", 1, 1, bids, asks)
+
+    def message(self, gathered: OrderBookUpdate) -> Any:
+        return self.touch(gathered)
 
 
 class OursSaid(Ours):
@@ -242,6 +257,19 @@ class OrderBookInC:
         bid, ask = self.bids.index, self.asks.index
         return [bid(place) for place in range(10)], [ask(place) for place in range(10)]
 
+    def gather(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
+        return deltas
+
+    def message(self, gathered: Sequence[Delta]) -> Any:
+        bids, asks = self.bids, self.asks
+        for bid, price, size in gathered:
+            side = bids if bid else asks
+            if size:
+                side[price] = size
+            elif price in side:
+                del side[price]
+        return (bids.index(0), asks.index(0)) if len(bids) and len(asks) else None
+
 
 class Sorted:
     """sortedcontainers: a SortedDict a side, the bids by the negative price."""
@@ -275,6 +303,22 @@ class Sorted:
         return [(-price, bids[price]) for price in bids.islice(0, 10)], [
             (price, asks[price]) for price in asks.islice(0, 10)
         ]
+
+    def gather(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
+        return [self.prepare(delta) for delta in deltas]
+
+    def message(self, gathered: Sequence[Delta]) -> Any:
+        bids, asks = self.bids, self.asks
+        for is_bid, price, size in gathered:
+            side = bids if is_bid else asks
+            if size:
+                side[price] = size
+            else:
+                side.pop(price, None)
+        if not (bids and asks):
+            return None
+        bid, bid_size = bids.peekitem(0)
+        return (-bid, bid_size), asks.peekitem(0)
 
 
 class Nautilus:
@@ -310,6 +354,17 @@ class Nautilus:
             (level.price, level.size()) for level in book.asks()[:10]
         ]
 
+    def gather(self, deltas: Sequence[Delta]) -> Any:
+        return self.data.OrderBookDeltas(self.id, [self.prepare(delta) for delta in deltas])
+
+    def message(self, gathered: Any) -> Any:
+        book = self.book
+        book.apply_deltas(gathered)
+        return (
+            (book.best_bid_price(), book.best_bid_size()),
+            (book.best_ask_price(), book.best_ask_size()),
+        )
+
 
 BOOKS: tuple[Callable[[], Book], ...] = (Ours, OursSaid, OrderBookInC, Sorted, Nautilus)
 NAMES = ("rtflow, the book", "rtflow, book_apply", "order-book", "sortedcontainers", "nautilus_trader")
@@ -323,9 +378,18 @@ def filled(make: Callable[[], Book], levels: int) -> Book:
     return book
 
 
+def plain(levels: int) -> list[Delta]:
+    return [(bool(each.bids), *(each.bids or each.asks)[0]) for each in deltas(levels)]  # each has one level
+
+
 def prepared(book: Book, levels: int) -> list[Any]:
-    stream = deltas(levels)  # each of one level
-    return [book.prepare((bool(each.bids), *(each.bids or each.asks)[0])) for each in stream]
+    return [book.prepare(delta) for delta in plain(levels)]
+
+
+def gathered(book: Book, levels: int) -> list[Any]:
+    """The same deltas, five in a message."""
+    each = plain(levels)
+    return [book.gather(each[at : at + 5]) for at in range(0, len(each), 5)]
 
 
 @pytest.mark.benchmark(group="2,000 deltas, best bid and ask after each, beside the peers")
@@ -339,6 +403,21 @@ def test_a_delta_and_the_touch(benchmark: BenchmarkFixture, make: Callable[[], B
         touch = book.touch
         for delta in stream:
             touch(delta)
+
+    benchmark(run)
+
+
+@pytest.mark.benchmark(group="400 messages of five deltas, best bid and ask after each, beside the peers")
+@pytest.mark.parametrize("make", BOOKS, ids=NAMES)
+@pytest.mark.parametrize("levels", [10, 100, 1000])
+def test_a_message_and_the_touch(benchmark: BenchmarkFixture, make: Callable[[], Book], levels: int) -> None:
+    book = filled(make, levels)
+    stream = gathered(book, levels)
+
+    def run() -> None:
+        message = book.message
+        for each in stream:
+            message(each)
 
     benchmark(run)
 
@@ -366,6 +445,8 @@ def test_the_books_agree(make: Callable[[], Book]) -> None:
         for delta, own in zip(prepared(book, 100), prepared(ours, 100), strict=True):
             theirs, right = getattr(book, ask)(delta), getattr(ours, ask)(own)
             assert numbers(theirs) == numbers(right)
+    for message, own in zip(gathered(book, 100), gathered(ours, 100), strict=True):
+        assert numbers(book.message(message)) == numbers(ours.message(own))
 
 
 def numbers(said: Any) -> list[float]:

@@ -913,8 +913,132 @@ def test_a_word_that_is_no_option_is_refused(option: dict[str, Any]) -> None:
 def test_options_begin_at_one(option: str) -> None:
     with pytest.raises(ValueError, match=f"{option} must be a whole number, 1 or more"):
         book_apply(**{option: 0})  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=f"{option} must be a whole number"):
-        book_apply(**{option: 2.5})  # type: ignore[arg-type]
+    for other in (2.5, "10", True):
+        with pytest.raises(TypeError, match=f"{option} is a whole number, not {other!r}"):
+            book_apply(**{option: other})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"emit": None}, {"emit": True}, {"verify": True}, {"resync": 1}, {"resync": "A"}, {"counters": {}}],
+    ids=str,
+)
+def test_an_option_of_another_type_is_refused_at_once(option: dict[str, Any]) -> None:
+    with pytest.raises(
+        TypeError, match=rf"^{next(iter(option))} is .*, not {next(iter(option.values()))!r}$"
+    ):
+        book_apply(**option)
+
+
+def test_frames_that_nobody_has_read_are_an_error_and_not_silence() -> None:
+    frame = Frame(FrameKind.TEXT, b"{}", 3)
+    with pytest.raises(
+        TypeError, match=r"book_apply\(\) takes events, .* put op.normalize\(provider\) before it"
+    ):
+        said(book_apply().kernel(), frame)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "level", [(99.0, -1.0), (99.0, float("nan")), (float("nan"), 1.0), (float("inf"), 1.0)]
+)
+@pytest.mark.parametrize("side", ["bids", "asks"])
+def test_a_level_that_can_be_none_makes_its_book_suspect_and_no_other(side: str, level: Level) -> None:
+    asked: list[str] = []
+    counters = Counters()
+    kernel = book_apply(resync=asked.append, counters=counters).kernel()
+    levels = ((98.0, 1.0), level)
+    broken = delta(3, *levels) if side == "bids" else delta(3, asks=levels)
+    states = said(kernel, snapshot(1), snapshot(2, "B"), broken, delta(4, symbol="B"), snapshot(5))
+    assert [(state.symbol, state.status) for state in states[2:]] == [
+        ("A", "suspect"),
+        ("A", "syncing"),
+        ("B", "live"),
+        ("A", "live"),
+    ]
+    assert states[2].reason == f"an update of A has a level with the price {level[0]!r}, size {level[1]!r}"
+    assert (states[2].bids, states[2].asks) == ((), ())
+    assert (states[-1].bids, states[-1].asks) == (BIDS, ASKS)
+    assert (asked, counters) == (["A"], {"broken": 1, "resyncs": 1})
+
+
+def test_a_snapshot_of_a_newer_connection_finds_a_live_book_live_and_leaves_it_so() -> None:
+    counters = Counters()
+    kernel = book_apply(counters=counters).kernel()
+    moved = snapshot(3, epoch=2, sequence=4, bids=((98.5, 1.0),))
+    states = said(
+        kernel,
+        snapshot(1, sequence=70),
+        snapshot(1, "B", sequence=70),
+        moved,
+        delta(4, (99.0, 9.0), sequence=71),  # of the connection that is going
+        delta(5, (98.0, 1.0), epoch=2, sequence=5),
+        delta(6, (97.0, 1.0), symbol="B", sequence=71),
+    )
+    assert [
+        (state.symbol, state.status, state.epoch, state.sequence, state.bids[0]) for state in states[2:]
+    ] == [
+        ("A", "live", 2, 4, (98.5, 1.0)),
+        ("A", "live", 2, 5, (98.5, 1.0)),
+        ("B", "live", 1, 71, (99.0, 2.0)),
+    ]
+    assert counters == {"old_epoch": 1}
+
+
+# -- snapshots that do not say all
+
+
+def limited(at: int, first: int, symbol: str = "A", **other: Any) -> OrderBookUpdate:
+    """The best 20 bids, from ``first`` down, of a venue that has more."""
+    bids = tuple((float(first - down), 1.0) for down in range(20))
+    return snapshot(at, symbol, bids=bids, asks=((400.0, 1.0),), limit=20, **other)
+
+
+def test_beyond_a_limited_snapshot_nothing_is_believed() -> None:
+    states = said(book_apply().kernel(), limited(1, 100), delta(2, (80.0, 5.0), (81.0, 5.0), (100.0, 0.0)))
+    assert [(state.known_depth, len(state.bids)) for state in states] == [(20, 20), (19, 19)]
+    assert states[1].bids[-1] == (81.0, 5.0), "the venue may have a bid between it and 80"
+
+
+def test_where_prices_leave_what_a_limited_snapshot_reached_the_book_is_sent_anew() -> None:
+    asked: list[str] = []
+    counters = Counters()
+    kernel = book_apply(resync=asked.append, resyncs=1, counters=counters).kernel()
+    said(kernel, limited(0, 100, "B", sequence=9))
+    for again in range(3):
+        now, first, number = 10 * again, 100 - 20 * again, 100 * again
+        said(kernel, limited(now + 1, first, sequence=number + 10))
+        falls = [
+            delta(now + 2, (float(first - down), 0.0), sequence=number + 11 + down) for down in range(19)
+        ]
+        states = said(kernel, *falls, delta(now + 3, symbol="B", sequence=10 + again))
+        assert statuses(states) == ["live"] * 18 + ["suspect", "syncing", "live"]
+        assert states[17].known_depth == 2
+        assert states[18].reason == "prices left what the snapshot reached"
+        assert states[20].symbol == "B"
+    assert asked == ["A"] * 3, "though one resync in a row is all there is"
+    assert counters["exhausted"] == 3
+
+
+def test_a_limited_book_that_is_saved_knows_its_limits() -> None:
+    kernel, again = book_apply(depth=5).kernel(), book_apply(depth=5).kernel()
+    said(kernel, limited(1, 100))
+    again.restore(msgspec.json.decode(msgspec.json.encode(kernel.state())))
+    (state,) = said(again, delta(2, (80.0, 5.0), *((float(100 - down), 0.0) for down in range(17))))
+    assert (state.known_depth, state.bids) == (3, ((83.0, 1.0), (82.0, 1.0), (81.0, 1.0)))
+
+
+def test_by_the_clock_a_limited_book_says_how_much_of_it_is_left() -> None:
+    kernel = by_the_clock()
+    said(kernel, limited(11, 100), delta(12, (100.0, 0.0), (80.0, 1.0)))
+    assert [state.known_depth for state in kernel.wake(20)] == [19]
+
+
+def test_what_resync_raises_ends_the_stream() -> None:
+    def gone(symbol: str) -> None:
+        raise LookupError(symbol)
+
+    with pytest.raises(LookupError):
+        reactivex.of(snapshot(1), wrong(2), snapshot(3)).pipe(book_apply(resync=gone)).run()
 
 
 def test_marbles_under_the_stock_test_scheduler() -> None:

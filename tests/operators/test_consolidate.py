@@ -14,7 +14,7 @@ from reactivex.subject import Subject
 from reactivex.testing import ReactiveTest, TestScheduler
 
 from rtflow.book import BookState, OrderBook
-from rtflow.events import BestQuote, Event, Excluded, Gap, Lost, Quote, Status, Trade
+from rtflow.events import BestQuote, Event, Excluded, Frame, FrameKind, Gap, Lost, Quote, Status, Trade
 from rtflow.kernel import Kernel
 from rtflow.operators import book_apply, consolidate
 from rtflow.scheduler import NanoScheduler
@@ -348,3 +348,15 @@ def test_what_is_shown_is_what_a_naive_look_over_all_last_words_shows(
             asks = [each.ask for each in quotes.values() if each.ask is not None]
             best = shown[symbol]
             assert (best.bid, best.ask) == (max(bids, default=None), min(asks, default=None))
+
+
+@pytest.mark.parametrize("names", [1, ["A"]])
+def test_names_are_a_function_or_a_table(names: Any) -> None:
+    with pytest.raises(TypeError, match="names are a function of venue and symbol or a table"):
+        consolidate(names=names)
+
+
+def test_frames_that_nobody_has_read_are_an_error() -> None:
+    frame: Any = Frame(FrameKind.TEXT, b"{}", 3)
+    with pytest.raises(TypeError, match=r"consolidate\(\) takes events, and this is a frame"):
+        consolidate().kernel().push(frame)

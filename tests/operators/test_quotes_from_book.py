@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
 from hypothesis import given
 from reactivex.testing import ReactiveTest, TestScheduler
 
 from rtflow.book import BookState, OrderBook
-from rtflow.events import Event, Gap, Level, OrderBookUpdate, Quote, Trade
+from rtflow.events import Event, Frame, FrameKind, Gap, Level, OrderBookUpdate, Quote, Trade
 from rtflow.kernel import Kernel
 from rtflow.operators import book_apply, quotes_from_book
 from tests.laws import event_streams, resumes_anywhere, run, same_live_and_virtual
@@ -109,3 +110,9 @@ def test_it_is_held_to_the_laws(events: list[Event]) -> None:
     states: list[BookState | Event] = [*run(book_apply().kernel(), events)]
     resumes_anywhere(quotes_from_book(), states)
     same_live_and_virtual(quotes_from_book(), states)
+
+
+def test_frames_that_nobody_has_read_are_an_error() -> None:
+    frame: Any = Frame(FrameKind.TEXT, b"{}", 3)
+    with pytest.raises(TypeError, match=r"quotes_from_book\(\) takes events, and this is a frame"):
+        quotes_from_book().kernel().push(frame)

@@ -14,7 +14,7 @@ from reactivex.subject import Subject
 from reactivex.testing import ReactiveTest, TestScheduler
 
 from rtflow.book import BookState, OrderBook, SpreadStats
-from rtflow.events import Event, Level, Trade
+from rtflow.events import Event, Frame, FrameKind, Level, Trade
 from rtflow.kernel import Kernel
 from rtflow.operators import book_apply, spread_stats
 from rtflow.scheduler import NanoScheduler
@@ -196,7 +196,6 @@ def test_time_does_not_run_back() -> None:
         (0, 1, "a stretch needs a positive length, not every=0"),
         (-1.0, 1, "a stretch needs a positive length"),
         (1, 0, "levels must be a whole number, 1 or more, not 0"),
-        (1, 1.5, "levels must be a whole number, 1 or more, not 1.5"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(every: Any, levels: Any, error: str) -> None:
@@ -255,3 +254,15 @@ def test_short_stretches_sum_up_to_the_long_one(events: list[Event]) -> None:
         assert sum(each.seen for each in parts) == sum(each.seen for each in wholes)
         lived = sum(each.seen * each.live for each in parts)
         assert lived == pytest.approx(sum(each.seen * each.live for each in wholes))
+
+
+@pytest.mark.parametrize("levels", [1.5, "10", True])
+def test_levels_are_counted(levels: Any) -> None:
+    with pytest.raises(TypeError, match=f"levels is a whole number, not {levels!r}"):
+        spread_stats(1, levels=levels)
+
+
+def test_frames_that_nobody_has_read_are_an_error() -> None:
+    frame: Any = Frame(FrameKind.TEXT, b"{}", 3)
+    with pytest.raises(TypeError, match=r"spread_stats\(\) takes events, and this is a frame"):
+        spread_stats(1).kernel().push(frame)
