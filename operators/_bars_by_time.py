@@ -8,6 +8,8 @@ from typing import Any, TypeAlias, get_args
 
 import msgspec
 
+from rtflow.book import BookState
+from rtflow.columns import Columns
 from rtflow.counters import Counters
 from rtflow.events import (
     Bar,
@@ -29,7 +31,9 @@ from rtflow.events import (
     TradingStatus,
 )
 from rtflow.kernel import Kernel
+from rtflow.operators._bars_in_columns import time_bars
 from rtflow.operators._forming import Forming
+from rtflow.operators._stretches import Stretch, Stretches
 
 _Stamped: TypeAlias = (
     Trade
@@ -42,9 +46,9 @@ _Stamped: TypeAlias = (
     | PriceBands
     | TradingStatus
     | Imbalance
+    | BookState
 )
-_STAMPED: frozenset[type] = frozenset(get_args(_Stamped))
-_PRINTS: frozenset[type] = frozenset((Trade, TradeCorrection, TradeCancel))
+STAMPED: frozenset[type] = frozenset(get_args(_Stamped))
 _BUY, _SELL = Side.BUY, Side.SELL
 _NEVER = (1 << 63) - 1
 _LONG_AGO = -_NEVER
@@ -63,17 +67,40 @@ class TimeRules(msgspec.Struct, frozen=True):
     flat: bool  # empty="flat"
     updates: bool  # emit="update"
     tells_late: bool  # late="emit"
+    stretches: Stretches | None = None  # where the calendar cuts them, and not length and origin alone
 
     @property
     def open_for(self) -> int:
         """How long after its end a bar may still change."""
         return self.grace + self.revise_for
 
+    def around(self, stamp: int) -> Stretch | None:
+        """The stretch of time whose bar takes what is stamped so; None where that is outside of all."""
+        if self.stretches is not None:
+            return self.stretches.around(stamp)
+        length = self.length
+        start = stamp - (stamp - self.origin) % length
+        return start, start + length
+
+    def after(self, end: int) -> Stretch | None:
+        """The stretch to be filled after one that ended at ``end``; None where there is no more."""
+        return (end, end + self.length) if self.stretches is None else self.stretches.after(end)
+
+    def settled(self, reached: int) -> int:
+        """Up to which stamp no bar may change any more, when time has reached ``reached``."""
+        reached -= self.open_for
+        if self.stretches is None:
+            return reached - self.length
+        stretch = self.stretches.around(reached) or self.stretches.after(reached)
+        return reached if stretch is None else stretch[0] - 1
+
 
 class TimeBars(Kernel[Event, Bar | LateTrade]):
     """The venues, and the earliest moment at which a bar of any of them is due."""
 
     _plain: type[Any] | None = Trade  # what goes the short way at the end of push()
+    _prints: frozenset[type] = frozenset((Trade, TradeCorrection, TradeCancel))  # and what goes by _apply()
+    _kinds: frozenset[str] = frozenset(("", "trades"))  # the gaps and subscriptions that concern the bars
 
     def __init__(self, rules: TimeRules, counters: Counters) -> None:
         self._rules = rules
@@ -82,13 +109,15 @@ class TimeBars(Kernel[Event, Bar | LateTrade]):
         self._venues: dict[str, Venue] = {}
         self._due = _NEVER  # no bar is due before; _pass() knows whether one is
 
-    def push(self, item: Event) -> tuple[Bar | LateTrade, ...]:
+    def push(self, item: Event | Columns[Any]) -> tuple[Bar | LateTrade, ...]:
+        kind = type(item)
+        if kind is Columns:
+            return time_bars(self, item)  # type: ignore[arg-type]
         ts_recv = item.ts_recv
         # On a line the timers due before this item have run; where there is none, it is their turn now.
         made = () if ts_recv <= self._due else self._pass(ts_recv - 1)
-        kind = type(item)
-        if kind not in _STAMPED:
-            self._hear(item)
+        if kind not in STAMPED:
+            self._hear(item)  # type: ignore[arg-type]
             return made
         event: _Stamped = item  # type: ignore[assignment]
         try:
@@ -114,8 +143,8 @@ class TimeBars(Kernel[Event, Bar | LateTrade]):
             if mark >= venue.boundary:
                 made += self._close(venue, mark)
         if kind is not self._plain:
-            if kind in _PRINTS:
-                return (*made, *self._apply(venue, event, stamp))  # type: ignore[arg-type]
+            if kind in self._prints:
+                return (*made, *self._apply(venue, event, stamp))
             return made
         trade: Trade = item  # type: ignore[assignment]
         bar = venue.bars.get(trade.symbol)
@@ -187,13 +216,14 @@ class TimeBars(Kernel[Event, Bar | LateTrade]):
             venue.closed = max(venue.closed, venue.boundary)
             end = venue.boundary - rules.grace
             bars = venue.take(end)
+            fill = rules.after(venue.filled) if venue.prices else None
             for symbol in sorted(bars.keys() | venue.prices.keys()):
                 finished = self._finish(venue, bars[symbol]) if symbol in bars else ()
                 made += finished
                 if finished and rules.flat:
                     venue.prices[symbol] = finished[0].close, finished[0].ts_recv
-                elif not finished and symbol in venue.prices:
-                    made.append(_flat_bar(venue, symbol, end - rules.length, end))
+                elif not finished and symbol in venue.prices and fill is not None and fill[1] == end:
+                    made.append(_flat_bar(venue, symbol, *fill))
             venue.filled = end
             self._set_boundary(venue)
         if venue.holes:
@@ -204,36 +234,34 @@ class TimeBars(Kernel[Event, Bar | LateTrade]):
         """What leaves when a bar's time is over."""
         return (venue.bar(bar),)
 
-    def _apply(
-        self, venue: Venue, event: Trade | TradeCorrection | TradeCancel, stamp: int
-    ) -> tuple[Bar | LateTrade, ...]:
+    def _apply(self, venue: Venue, event: _Stamped, stamp: int) -> tuple[Bar | LateTrade, ...]:
         """What does not go the short way."""
         self._counters.add("unapplied")
         return ()
 
     def _forget_holes(self, venue: Venue) -> None:
         """Those that no bar can touch any more."""
-        over = max(venue.closed, venue.newest) - self._rules.length - self._rules.open_for
+        over = self._rules.settled(max(venue.closed, venue.newest))
         venue.holes = [hole for hole in venue.holes if hole.last > over]
 
     def _set_boundary(self, venue: Venue) -> None:
         end = min((bar.end for bar in venue.open_bars()), default=_NEVER)
-        if venue.prices:
-            end = min(end, venue.filled + self._rules.length)
+        if venue.prices and (fill := self._rules.after(venue.filled)) is not None:
+            end = min(end, fill[1])
         venue.boundary = _NEVER if end == _NEVER else end + self._rules.grace
         self._due = self._earliest()
 
     def _open_bar(self, venue: Venue, trade: Trade, stamp: int) -> Forming | None:
-        """The bar that takes a trade, begun if need be; None where its stretch has closed."""
+        """The bar that takes a trade, begun if need be; None where its stretch has closed, or is none."""
         rules, symbol = self._rules, trade.symbol
-        start = stamp - (stamp - rules.origin) % rules.length
-        end = start + rules.length
-        if end + rules.grace <= venue.watermark(trade.ts_recv):
+        stretch = rules.around(stamp)
+        if stretch is None or stretch[1] + rules.grace <= venue.watermark(trade.ts_recv):
             return None
+        start, end = stretch
         for other in venue.aside.get(symbol, ()):
             if other.start == start:
                 return other
-        bar = self._begin(venue, trade, stamp)
+        bar = self._begin(venue, trade, stamp, stretch)
         if symbol in venue.bars:
             venue.aside.setdefault(symbol, []).append(venue.bars[symbol])
         venue.bars[symbol] = bar
@@ -241,25 +269,25 @@ class TimeBars(Kernel[Event, Bar | LateTrade]):
             self._set_boundary(venue)
         return bar
 
-    def _begin(self, venue: Venue, trade: Trade, stamp: int) -> Forming:
-        symbol, price, length = trade.symbol, trade.price, self._rules.length
-        start = stamp - (stamp - self._rules.origin) % length
-        bar = Forming(symbol, start, start + length, price, price, price, price, stamp, stamp, trade.ts_recv)
+    def _begin(self, venue: Venue, trade: Trade, stamp: int, stretch: Stretch) -> Forming:
+        symbol, price, (start, end) = trade.symbol, trade.price, stretch
+        bar = Forming(symbol, start, end, price, price, price, price, stamp, stamp, trade.ts_recv)
         if start + venue.lag < venue.since.get(symbol, venue.began):
             bar.partial = "start"
         return bar
 
     def _late(self, trade: Trade, stamp: int) -> tuple[LateTrade, ...]:
-        self._counters.add("late")
-        if not self._rules.tells_late:
+        """Of a trade that no bar takes: it is too late, or there is no bar at such a time."""
+        stretch = self._rules.around(stamp)
+        self._counters.add("outside" if stretch is None else "late")
+        if stretch is None or not self._rules.tells_late:
             return ()
-        start = stamp - (stamp - self._rules.origin) % self._rules.length
-        return (LateTrade(trade, start, start + self._rules.length, trade.ts_recv),)
+        return (LateTrade(trade, *stretch, trade.ts_recv),)
 
     def _hear(self, item: Event) -> None:
         """What is said about the line."""
         if isinstance(item, Gap):
-            if item.kind not in ("", "trades"):
+            if item.kind not in self._kinds:
                 return
             venue = self._venues.get(item.venue) or self._meet(item.venue, item.ts_recv)
             venue.remember(item)
@@ -282,7 +310,7 @@ class TimeBars(Kernel[Event, Bar | LateTrade]):
                 self._venues[status.venue].end_connection()
             return
         venue = self._venues.get(status.venue) or self._meet(status.venue, status.ts_recv)
-        if status.symbol and status.kind in ("", "trades"):
+        if status.symbol and status.kind in self._kinds:
             if status.state == "subscribed":
                 venue.since.setdefault(status.symbol, status.ts_recv)  # after a reconnect, there is a Gap
             elif status.state == "unsubscribed":
@@ -379,12 +407,16 @@ class Venue:
     def take(self, end: int) -> dict[str, Forming]:
         """The bars that end at ``end``, which are then open no more."""
         taken = {bar.symbol: bar for bar in self.open_bars() if bar.end == end}
-        for symbol, bar in taken.items():
-            if self.bars.get(symbol) is bar:
-                del self.bars[symbol]
-            else:
-                self.aside[symbol].remove(bar)
+        for bar in taken.values():
+            self.drop(bar)
         return taken
+
+    def drop(self, bar: Forming) -> None:
+        """Let go of a bar that is open no more."""
+        if self.bars.get(bar.symbol) is bar:
+            del self.bars[bar.symbol]
+        else:
+            self.aside[bar.symbol].remove(bar)
 
     def remember(self, gap: Gap) -> None:
         """A gap, or what has become of it."""

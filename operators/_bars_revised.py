@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -10,6 +11,7 @@ from rtflow.counters import Counters
 from rtflow.events import Bar, LateTrade, Trade, TradeCancel, TradeCorrection
 from rtflow.operators._bars_by_time import TimeBars, TimeRules, Venue
 from rtflow.operators._forming import Counts, Forming, Judge, Print, Rule
+from rtflow.operators._stretches import Stretch
 
 
 class RevisedBars(TimeBars):
@@ -27,14 +29,16 @@ class RevisedBars(TimeBars):
         for venue in venues:
             self._settle(venue, all=True)
 
-    def _apply(
-        self, venue: Venue, event: Trade | TradeCorrection | TradeCancel, stamp: int
-    ) -> tuple[Bar | LateTrade, ...]:
+    def _apply(self, venue: Venue, event: Any, stamp: int) -> tuple[Bar | LateTrade, ...]:
         return self._take(venue, event, stamp) if isinstance(event, Trade) else self._put_right(venue, event)
 
     def _take(self, venue: Venue, trade: Trade, stamp: int) -> tuple[Bar | LateTrade, ...]:
-        bar = venue.bars.get(trade.symbol)
-        if bar is None or not bar.start <= stamp < bar.end:
+        bar, stretches = venue.bars.get(trade.symbol), self._rules.stretches
+        if (
+            bar is None
+            or not bar.start <= stamp < bar.end
+            or (stretches is not None and stretches.around(stamp) is None)
+        ):
             bar = self._open_bar(venue, trade, stamp) or self._closed_bar(venue, trade, stamp)
             if bar is None:
                 return self._late(trade, stamp)
@@ -74,16 +78,17 @@ class RevisedBars(TimeBars):
                         return bar, place
         return None, -1
 
-    def _begin(self, venue: Venue, trade: Trade, stamp: int) -> Forming:
-        bar = super()._begin(venue, trade, stamp)
+    def _begin(self, venue: Venue, trade: Trade, stamp: int, stretch: Stretch) -> Forming:
+        bar = super()._begin(venue, trade, stamp, stretch)
         bar.clear()
         return bar
 
     def _closed_bar(self, venue: Venue, trade: Trade, stamp: int) -> Forming | None:
         """The bar over that takes a late trade, begun if its stretch had none; None where it is too late."""
-        late = self._begin(venue, trade, stamp)
-        if late.end + self._rules.open_for <= venue.watermark(trade.ts_recv):
+        stretch = self._rules.around(stamp)
+        if stretch is None or stretch[1] + self._rules.open_for <= venue.watermark(trade.ts_recv):
             return None
+        late = self._begin(venue, trade, stamp, stretch)
         for bar in venue.kept.get(trade.symbol, ()):
             if bar.start == late.start:
                 return bar

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -49,13 +51,14 @@ class Counts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     close_if_none: bool = False
 
 
-_EVERYTHING = Counts()
+EVERYTHING = Counts()
+_start = attrgetter("start")
 
 
 def judge_by(eligibility: Table | Judge | None, *, daily: bool) -> Judge:
     """How prints are judged; without a table, each counts in full."""
     if eligibility is None:
-        return lambda conditions, tape: _EVERYTHING
+        return lambda conditions, tape: EVERYTHING
     if callable(eligibility):
         return eligibility
     return partial(eligibility.eligibility, daily=daily)
@@ -101,6 +104,7 @@ class Forming:
     prints: list[Print] = field(default_factory=list[Print])
     revision: int = -1
     over: bool = False  # its stretch has closed
+    parts: tuple[Bar, ...] = ()  # where it is made of smaller bars: these, in order
 
     @property
     def priced(self) -> bool:
@@ -146,6 +150,17 @@ class Forming:
             else:
                 self.yields = False
             self.close, self.ts_close, self.closed = price, stamp, True
+
+    def put(self, part: Bar) -> bool:
+        """Take a smaller bar, in the place of what it was before; False where another is in its way."""
+        place = rest = bisect_left(self.parts, part.start, key=_start)
+        for near in self.parts[max(place - 1, 0) : place + 1]:
+            if (near.start, near.end) == (part.start, part.end):
+                rest = place + 1
+            elif near.start < part.end and part.start < near.end:
+                return False
+        self.parts = (*self.parts[:place], part, *self.parts[rest:])
+        return True
 
     def bar(self, venue: str, *, gap: bool, final: bool = True, revision: int = 0) -> Bar:
         """What it is now."""

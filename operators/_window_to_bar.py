@@ -1,24 +1,33 @@
-"""window_to_bar: trades to one bar per stretch of time, or per so much trading."""
+"""window_to_bar: trades, quotes, books or bars to one bar per stretch of time, or per so much trading."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any, Literal, overload
 
+from rtflow.book import BookState
+from rtflow.columns import Columns
 from rtflow.counters import Counters
 from rtflow.events import Bar, Event, LateTrade
 from rtflow.kernel import Lifted, lift
 from rtflow.operators._bars_by_amount import AmountBars, AmountRules
 from rtflow.operators._bars_by_time import TimeBars, TimeRules
+from rtflow.operators._bars_of_bars import BarsOfBars
+from rtflow.operators._bars_of_prices import PRICES, PriceBars, PriceOf
 from rtflow.operators._bars_revised import RevisedBars
 from rtflow.operators._forming import Judge, Table, judge_by
-from rtflow.time import Duration, Interval, interval, nanoseconds
+from rtflow.operators._stretches import Stretches
+from rtflow.sessions import Sessions, around_the_clock
+from rtflow.time import Duration, Interval, calendar_units, interval, nanoseconds
 
 
 @overload
 def window_to_bar(
     every: Interval,
     *,
+    of: Literal["trades", "bars"] = ...,
+    session: Sessions | None = ...,
+    outside: Literal["count", "keep"] = ...,
     grace: Duration = ...,
     revise_for: Duration = ...,
     empty: Literal["none", "flat"] = ...,
@@ -29,11 +38,29 @@ def window_to_bar(
     tolerance: Duration = ...,
     eligibility: Table | Judge | None = ...,
     counters: Counters | None = ...,
-) -> Lifted[Event, Bar]: ...
+) -> Lifted[Event | Columns[Any], Bar]: ...
 @overload
 def window_to_bar(
     every: Interval,
     *,
+    of: PriceOf,
+    session: Sessions | None = ...,
+    outside: Literal["count", "keep"] = ...,
+    grace: Duration = ...,
+    revise_for: Duration = ...,
+    empty: Literal["none", "flat"] = ...,
+    emit: Literal["final", "update"] = ...,
+    origin: int = ...,
+    clock: Literal["event", "recv"] = ...,
+    tolerance: Duration = ...,
+    counters: Counters | None = ...,
+) -> Lifted[Event | BookState | Columns[Any], Bar]: ...
+@overload
+def window_to_bar(
+    every: Interval,
+    *,
+    session: Sessions | None = ...,
+    outside: Literal["count", "keep"] = ...,
     grace: Duration = ...,
     revise_for: Duration = ...,
     empty: Literal["none", "flat"] = ...,
@@ -44,7 +71,7 @@ def window_to_bar(
     tolerance: Duration = ...,
     eligibility: Table | Judge | None = ...,
     counters: Counters | None = ...,
-) -> Lifted[Event, Bar | LateTrade]: ...
+) -> Lifted[Event | Columns[Any], Bar | LateTrade]: ...
 @overload
 def window_to_bar(
     *,
@@ -52,7 +79,7 @@ def window_to_bar(
     emit: Literal["final", "update"] = ...,
     eligibility: Table | Judge | None = ...,
     counters: Counters | None = ...,
-) -> Lifted[Event, Bar]: ...
+) -> Lifted[Event | Columns[Any], Bar]: ...
 @overload
 def window_to_bar(
     *,
@@ -61,7 +88,7 @@ def window_to_bar(
     emit: Literal["final", "update"] = ...,
     eligibility: Table | Judge | None = ...,
     counters: Counters | None = ...,
-) -> Lifted[Event, Bar]: ...
+) -> Lifted[Event | Columns[Any], Bar]: ...
 @overload
 def window_to_bar(
     *,
@@ -70,7 +97,7 @@ def window_to_bar(
     emit: Literal["final", "update"] = ...,
     eligibility: Table | Judge | None = ...,
     counters: Counters | None = ...,
-) -> Lifted[Event, Bar]: ...
+) -> Lifted[Event | Columns[Any], Bar]: ...
 
 
 def window_to_bar(
@@ -79,6 +106,9 @@ def window_to_bar(
     ticks: int | None = None,
     volume: float | None = None,
     value: float | None = None,
+    of: Literal["trades", "bars"] | PriceOf = "trades",
+    session: Sessions | None = None,
+    outside: Literal["count", "keep"] = "count",
     grace: Duration = 0.0,
     revise_for: Duration = 0.0,
     empty: Literal["none", "flat"] = "none",
@@ -90,7 +120,7 @@ def window_to_bar(
     overshoot: Literal["split", "keep"] = "split",
     eligibility: Table | Judge | None = None,
     counters: Counters | None = None,
-) -> Lifted[Event, Any]:
+) -> Lifted[Any, Any]:
     """One bar for every symbol and every stretch of time in which it traded, or so much of its trading.
 
     ::
@@ -107,6 +137,18 @@ def window_to_bar(
     **Stretches.** ``[start, end)`` in integer nanoseconds, aligned to the epoch, or to the stamp ``origin``.
     A trade stamped exactly ``end`` opens the next bar. ``clock="recv"`` cuts by ``ts_recv`` instead of
     ``ts_event``; ``ts_open`` and ``ts_close`` are stamps of the clock that was chosen.
+
+    **Sessions.** ``session`` (see :mod:`rtflow.sessions`) begins a bar at each open and ends one at each
+    close, whether that is full or not. Nothing goes flat while the market is closed. What is stamped outside
+    of all sessions, before the open or from the close on, is counted as ``outside`` and left out, as a chart
+    of regular hours does; ``outside="keep"`` cuts the time between them too, from the close on to the next
+    open. An auction that prints after the bell is outside: let the session close later to have it in.
+
+    **Days, weeks, months.** With a session, the text ``"1d"`` is one bar for all sessions of a trading day,
+    ``"1w"`` and ``"1mo"`` (or ``"1M"``) are from the first open of a week or a month to its last close;
+    ``"24h"`` and 86400 stay lengths of time. Without one, they are days of UTC, weeks from Monday, and
+    months; for those of another zone, of 23 and 25 hours where clocks change, take
+    ``session=around_the_clock("Europe/London")``. Months are counted from January: ``"3mo"`` are quarters.
 
     **Closing.** A bar leaves when the watermark of its venue reaches ``end + grace``. The watermark is the
     largest ``ts_event`` of any event of that venue and connection, carried forward by the time passed since
@@ -145,6 +187,25 @@ def window_to_bar(
     subscribed: open, high, low and close are the last close, the volume is 0, ``synthetic=True``.
     ``emit="update"`` also emits, at each trade, the bar so far, with ``final=False``.
 
+    **Of prices.** With ``of="bid"``, ``"ask"``, ``"mid"`` or ``"microprice"``, quotes and the books of
+    :func:`book_apply` make the bars: ``count`` is how many did, ``volume`` is 0. One that has no such price,
+    and a book that is not live, is counted as ``unpriced``.
+
+    **Of bars.** With ``of="bars"``, small bars make large ones, equal to what their trades would have made.
+    Those that are not final are passed over; one that reaches beyond a stretch, or into another, is counted
+    as ``unfit``. Only they tell the time. A large bar leaves with the small one that ends it; a symbol
+    without such a one has waited long enough when the next small bars would be there. A revision of a small
+    bar takes its place, and within ``revise_for`` makes a large bar that has left leave again. Where small
+    bars have waited out a ``grace``, large ones need the same. To know of gaps and of subscriptions, which
+    its marks come from, it needs these beside the bars.
+
+    **Batches.** What is in :class:`~rtflow.columns.Columns`, as :func:`batch` or ``Columns.from_arrow`` makes
+    them, gives the same bars as its events one by one, to the last bit, however they are cut and mixed with
+    single events. Trades are folded as columns, at once: by amount where each counts in full, by time where
+    they are of one venue and in the order of arrival. With ``session``, ``revise_for``, ``empty="flat"`` or
+    ``emit="update"`` they go through one by one. A batch comes when its last event has come: see
+    :func:`batch`.
+
     **By amount.** A bar leaves with the trade that fills it: the ``ticks``-th, or the one that brings its
     volume to ``volume`` or its value (without its sign) to ``value``. Of a trade that is too large,
     ``overshoot="split"`` gives the bar exactly what it lacks, the rest to the next bars, so a trade may fill
@@ -153,7 +214,10 @@ def window_to_bar(
     stamps of its trades, ``[first, last + 1)``; several may start at one stamp, in the order of arrival.
     ``gap=True``: something may be missing since the bar before. ``partial="end"``: the source completed, or
     the symbol was unsubscribed, before it was full. A bar waits for a price before it leaves. Of the options
-    these are shared: ``emit``, ``eligibility`` and ``counters``; nothing is late, or put right.
+    these are shared: ``emit``, ``eligibility`` and ``counters``; nothing is late. A ``TradeCancel`` or a
+    ``TradeCorrection``, by the ``id`` of a trade in the bar that forms, makes that bar anew, as if the trade
+    had never come, or had come as corrected, which may fill it; so a bar keeps its trades until it leaves.
+    What has left, in whole or in part, stays as it is, and the event is counted as ``unapplied``.
 
         >>> from rtflow.events import Trade
         >>> from rtflow.time import SECOND
@@ -174,9 +238,21 @@ def window_to_bar(
         11.0 11.0 2.0 22.0 0
         11.0 11.0 2.0 22.0 0
 
+        >>> from rtflow.sessions import Hours
+        >>> from rtflow.time import format, parse
+        >>> kernel = window_to_bar("1h", session=Hours("09:15-15:30", zone="Asia/Kolkata")).kernel()
+        >>> for time in "09:20", "15:20":
+        ...     stamp = parse(f"2026-11-23T{time}:00+05:30")
+        ...     for bar in kernel.push(Trade("INFY", stamp, stamp, 1500.0, 1.0)):
+        ...         print(format(bar.start, digits=0), format(bar.end, digits=0))
+        2026-11-23T03:45:00Z 2026-11-23T04:45:00Z
+        >>> format(kernel.due(), digits=0)    # a quarter of an hour is left
+        '2026-11-23T10:00:00Z'
+
     Raises ValueError for none or several of the four rules, a length or an amount that is not positive, an
     option of another rule, a negative ``grace``, ``revise_for`` or ``tolerance``, ``revise_for`` beside
-    ``empty="flat"``, and for words that are none of the above.
+    ``empty="flat"``, options that do not go together, and for words that are none of the above; TypeError for
+    a ``session`` that is none.
     """
     for word, known in (
         (empty, ("none", "flat")),
@@ -184,6 +260,8 @@ def window_to_bar(
         (late, ("count", "emit")),
         (clock, ("event", "recv")),
         (overshoot, ("split", "keep")),
+        (of, ("trades", "bars", *PRICES)),
+        (outside, ("count", "keep")),
     ):
         if word not in known:
             raise ValueError(f"{word!r} is none of {', '.join(map(repr, known))}")
@@ -191,7 +269,7 @@ def window_to_bar(
     if sum(rule is not None for rule in (every, ticks, volume, value)) != 1:
         raise ValueError("a bar ends by exactly one of every, ticks, volume and value")
     if every is None:
-        if (grace, revise_for, empty, late, origin, clock, tolerance) != (
+        if (grace, revise_for, empty, late, origin, clock, tolerance, of, session, outside) != (
             0,
             0,
             "none",
@@ -199,13 +277,20 @@ def window_to_bar(
             0,
             "event",
             1,
+            "trades",
+            None,
+            "count",
         ):
             raise ValueError("an option of every is of no use to ticks, volume and value")
         amount_rules = _amount_rules(ticks, volume, value, overshoot == "split", emit == "update")
         return lift(lambda: AmountBars(amount_rules, judge_by(eligibility, daily=False), counted))
     if overshoot != "split":
         raise ValueError("overshoot is an option of volume and of value")
-    length, wait, ahead = interval(every), nanoseconds(grace), nanoseconds(tolerance)
+    if of != "trades" and (eligibility is not None or late == "emit"):
+        raise ValueError(f"eligibility and late='emit' are about trades, and of no use to of={of!r}")
+    if of == "bars" and (empty == "flat" or clock == "recv"):
+        raise ValueError("empty='flat' and clock='recv' are for what makes the small bars, not for of='bars'")
+    length, wait, ahead = _length(every), nanoseconds(grace), nanoseconds(tolerance)
     revising = nanoseconds(revise_for)
     if length <= 0:
         raise ValueError(f"a bar needs a positive length, not every={every!r}")
@@ -215,6 +300,7 @@ def window_to_bar(
         raise ValueError(f"revise_for cannot be negative, as {revise_for!r} is")
     if revising and empty == "flat":
         raise ValueError("a flat bar repeats a close that may be revised: revise_for needs empty='none'")
+    stretches = _stretches(every, session, outside == "keep", origin)
     time_rules = TimeRules(
         length=length,
         grace=wait,
@@ -225,14 +311,49 @@ def window_to_bar(
         flat=empty == "flat",
         updates=emit == "update",
         tells_late=late == "emit",
+        stretches=stretches,
     )
-    if eligibility is None and not revising:
+    if of == "bars":
+        return lift(lambda: BarsOfBars(time_rules, counted))
+    if of != "trades":
+        return lift(lambda: PriceBars(time_rules, of, counted))
+    if eligibility is None and not revising and not (stretches is not None and stretches.joins):
         return lift(lambda: TimeBars(time_rules, counted))
     judge = judge_by(eligibility, daily=length >= _DAY)
     return lift(lambda: RevisedBars(time_rules, judge, counted))
 
 
 _DAY = interval("1d")
+
+
+def _length(every: Interval) -> int:
+    """How long a bar is, by and large: for a month, it is enough to know that it is longer than a day."""
+    units = calendar_units(every)
+    return interval(every) if units is None or units[1] != "month" else units[0] * 30 * _DAY
+
+
+def _stretches(every: Interval, session: Sessions | None, keeps: bool, origin: int) -> Stretches | None:
+    """How the calendar cuts time, or None where stretches are all of one length."""
+    units = calendar_units(every)
+    if session is None:
+        if keeps:
+            raise ValueError("outside='keep' is an option of session")
+        if units is None or units[1] == "day":
+            return None
+        session = around_the_clock()
+    elif not isinstance(session, Sessions):
+        raise TypeError(
+            f"session= wants the Sessions of a market, as in Hours(…) or exchange(…), not {session!r}"
+        )
+    if origin:
+        raise ValueError("the calendar says where bars begin: origin is for those of equal length")
+    if units is None:
+        return Stretches(session, length=interval(every), keeps=keeps)
+    if units[1] == "day" and units[0] != 1:
+        raise ValueError(
+            f"sessions are joined into days, weeks and months, as by every='1d', not by {every!r}"
+        )
+    return Stretches(session, units=units, keeps=keeps)
 
 
 def _amount_rules(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 SECOND = 1_000_000_000
 
@@ -113,12 +113,13 @@ def nanoseconds(duration: Duration) -> int:
 def interval(every: Interval) -> int:
     """A length that comes again and again, in nanoseconds: a duration, or a whole number of a unit as text.
 
-    The units are ``ms``, ``s``, ``m`` (minutes), ``h`` and ``d`` (24 hours).
+    The units are ``ms``, ``s``, ``m`` (minutes), ``h``, ``d`` (24 hours) and ``w`` (7 of these).
 
     >>> interval("5m"), interval("1d") == interval(86_400) == interval(timedelta(days=1))
     (300000000000, True)
 
-    Raises ValueError for a text that says no length, or one of another unit; else as :func:`nanoseconds`.
+    Raises ValueError for a text that says no length, or one of another unit, and for months, which have no
+    one length; else as :func:`nanoseconds`.
     """
     if not isinstance(every, str):
         return nanoseconds(every)
@@ -130,8 +131,31 @@ def interval(every: Interval) -> int:
     return int(said[1]) * _UNITS[said[2]]
 
 
-_UNITS = {"ms": SECOND // 1000, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86_400 * SECOND}
+Unit: TypeAlias = Literal["day", "week", "month"]
+"""What the calendar counts, and a clock does not: days of 23 hours, months of 28 days."""
+
+
+def calendar_units(every: Interval) -> tuple[int, Unit] | None:
+    """How many days (``d``), weeks (``w``) or months (``mo`` or ``M``) a text says; None for anything else.
+
+    >>> calendar_units("1d"), calendar_units("3mo"), calendar_units("3M"), calendar_units("24h")
+    ((1, 'day'), (3, 'month'), (3, 'month'), None)
+    """
+    said = _BY_CALENDAR.fullmatch(every) if isinstance(every, str) else None
+    return None if said is None else (int(said[1]), _CALENDAR[said[2]])
+
+
+_UNITS = {
+    "ms": SECOND // 1000,
+    "s": SECOND,
+    "m": 60 * SECOND,
+    "h": 3600 * SECOND,
+    "d": 86_400 * SECOND,
+    "w": 7 * 86_400 * SECOND,
+}
+_CALENDAR: dict[str, Unit] = {"d": "day", "w": "week", "mo": "month", "M": "month"}
 _LENGTH = re.compile(rf"(\d{{1,9}})({'|'.join(_UNITS)})", re.ASCII)
+_BY_CALENDAR = re.compile(rf"(\d{{1,9}})({'|'.join(_CALENDAR)})", re.ASCII)
 
 
 def from_datetime(moment: datetime) -> int:

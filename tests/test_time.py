@@ -151,6 +151,7 @@ def test_what_is_no_duration_is_named() -> None:
         ("5m", 300 * time.SECOND),
         ("1h", 3_600 * time.SECOND),
         ("1d", 86_400 * time.SECOND),
+        ("2w", 14 * 86_400 * time.SECOND),
         (1.5, 1_500_000_000),
         (timedelta(minutes=1), 60 * time.SECOND),
     ],
@@ -159,10 +160,30 @@ def test_an_interval_may_be_text(every: time.Interval, nanoseconds: int) -> None
     assert time.interval(every) == nanoseconds
 
 
-@pytest.mark.parametrize("text", ["", "m", "5", "5 m", "5min", "1M", "1w", "1.5s", "-1s", "٣s", "1m\n"])
+@pytest.mark.parametrize("text", ["", "m", "5", "5 m", "5min", "1M", "1mo", "1.5s", "-1s", "٣s", "1m\n"])
 def test_a_text_that_says_no_length_is_named(text: str) -> None:
-    with pytest.raises(ValueError, match=r'one of ms, s, m, h, d, as in "5m", not ' + re.escape(repr(text))):
+    with pytest.raises(ValueError, match=r'ms, s, m, h, d, w, as in "5m", not ' + re.escape(repr(text))):
         time.interval(text)
+
+
+@pytest.mark.parametrize(
+    ("every", "units"),
+    [
+        ("1d", (1, "day")),
+        ("2w", (2, "week")),
+        ("1M", (1, "month")),
+        ("12mo", (12, "month")),
+        ("1m", None),
+        ("24h", None),
+        ("1 d", None),
+        (86_400, None),
+        (timedelta(days=1), None),
+    ],
+)
+def test_a_text_may_say_days_weeks_and_months_of_the_calendar(
+    every: time.Interval, units: tuple[int, str] | None
+) -> None:
+    assert time.calendar_units(every) == units
 
 
 def test_a_datetime_needs_a_zone() -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from fractions import Fraction
 from functools import reduce
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import fsum, isclose
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rtflow.conditions import SALE_CONDITIONS
 from rtflow.counters import Counters
 from rtflow.events import Bar, Event, Gap, Lost, Quote, Side, Status, Trade, TradeCancel, TradeCorrection
 from rtflow.operators._window_to_bar import window_to_bar
 from rtflow.time import SECOND
+from tests import naive_bars
 from tests.laws import event_streams, resumes_anywhere, run, same_live_and_virtual
 
 
@@ -37,6 +40,21 @@ def trade(
 
 def push(kernel: Any, *events: Event) -> list[Bar]:
     return [bar for event in events for bar in kernel.push(event)]
+
+
+def named(id: str, second: int, price: float = 10.0, size: float = 1.0, side: Side = Side.BUY) -> Trade:  # noqa: A002
+    return replace(trade(second, price, size, side=side), id=id)
+
+
+def cancel(second: int, id: str) -> TradeCancel:  # noqa: A002
+    return TradeCancel("A", second * SECOND, second * SECOND, id, 1.0, 1.0, "x")
+
+
+def correction(second: int, id: str, price: float, size: float, *conditions: str) -> TradeCorrection:  # noqa: A002
+    stamp = second * SECOND
+    return TradeCorrection(
+        "A", stamp, stamp, id, 1.0, 1.0, id + "'", price, size, "x", conditions=conditions, tape="A"
+    )
 
 
 def gap(start: int, end: int | None, *symbols: str, kind: str = "", filled: int | None = None) -> Gap:
@@ -148,18 +166,112 @@ def test_a_size_that_no_sum_can_hold_is_refused() -> None:
         push(window_to_bar(volume=2).kernel(), trade(1, price=float("nan")))
 
 
+# What is put right
+
+
+def test_a_trade_that_is_taken_back_has_never_been_in_the_bar_that_forms() -> None:
+    kernel = window_to_bar(ticks=3).kernel()
+    push(kernel, named("a", 1, 10.0, 1.0), named("b", 2, 99.0, 2.0), cancel(3, "b"))
+    (bar,) = push(kernel, named("c", 4, 12.0, 4.0), named("d", 5, 11.0, 8.0))
+    assert (bar.open, bar.high, bar.low, bar.close) == (10.0, 12.0, 10.0, 11.0)
+    assert (bar.volume, bar.count, bar.value, bar.buy_volume) == (13.0, 3, 146.0, 13.0)
+
+
+def test_a_bar_that_has_lost_all_of_its_trades_begins_anew() -> None:
+    kernel = window_to_bar(ticks=2, emit="update").kernel()
+    assert push(kernel, gap(0, None), gap(0, 1), named("a", 1), cancel(2, "a"))[1:] == []
+    made = push(kernel, named("b", 3, 12.0), named("c", 4, 12.0))
+    assert [(bar.start, bar.count, bar.open) for bar in made] == [
+        (3 * SECOND, 1, 12.0),
+        (3 * SECOND, 2, 12.0),
+    ]
+
+
+def test_what_is_said_of_a_gap_outlives_a_cancel() -> None:
+    kernel = window_to_bar(ticks=2).kernel()
+    push(kernel, named("a", 1), gap(1, 2), cancel(3, "a"))
+    assert [bar.gap for bar in push(kernel, named("b", 3), named("c", 4))] == [True]
+
+
+def test_a_correction_takes_the_place_of_its_trade_and_keeps_its_stamp_and_side() -> None:
+    kernel = window_to_bar(volume=10, emit="update").kernel()
+    push(kernel, named("a", 1, 10.0, 1.0), named("b", 2, 11.0, 1.0))
+    (bar,) = push(kernel, correction(3, "a", 9.5, 2.5))
+    assert (bar.open, bar.low, bar.volume, bar.buy_volume, bar.count) == (9.5, 9.5, 3.5, 3.5, 2)
+    assert (bar.start, bar.ts_recv, bar.final) == (1 * SECOND, 3 * SECOND, False)
+    (bar,) = push(kernel, cancel(4, "a'"))
+    assert (bar.volume, bar.ts_recv) == (1.0, 4 * SECOND)
+
+
+def test_a_correction_may_fill_the_bar_and_more() -> None:
+    kernel = window_to_bar(volume=2).kernel()
+    push(kernel, named("a", 1, 10.0, 0.5), named("b", 2, 11.0, 0.5))
+    made = push(kernel, correction(3, "a", 10.0, 4.0))
+    assert [(bar.volume, bar.count, bar.close, bar.ts_recv) for bar in made] == [
+        (2.0, 1, 10.0, 3 * SECOND),
+        (2.0, 0, 10.0, 3 * SECOND),
+    ]
+    assert [(bar.volume, bar.count, bar.close) for bar in kernel.flush()] == [(0.5, 1, 11.0)]
+
+
+def test_a_correction_to_a_print_that_does_not_count_takes_it_out() -> None:
+    kernel = window_to_bar(ticks=2, eligibility=SALE_CONDITIONS).kernel()
+    push(kernel, named("a", 1), correction(2, "a", 10.0, 1.0, "M"))
+    assert push(kernel, named("b", 3)) == []
+
+
+def test_what_has_left_in_a_bar_whole_or_in_part_stays() -> None:
+    counters = Counters()
+    kernel = window_to_bar(volume=2, counters=counters).kernel()
+    push(kernel, named("a", 1, size=1.5), named("b", 2, size=1.0), cancel(3, "a"), cancel(3, "b"))
+    assert counters == {"unapplied": 2}
+    assert [bar.volume for bar in kernel.flush()] == [0.5]
+
+
+# Sums
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [1.0, 0.1, 0.01, 0.001],  # each finer than the one before
+        [1e-30, 1e-7, 5.0],
+        [12345678.12345678, 0.1, 123456789012345680.0],
+        [1e22, 1e-9],
+        [5e-324, 0.0],
+    ],
+)
+@pytest.mark.parametrize("rule", [{"ticks": 9}, {"volume": 1e30}, {"value": 1e60, "overshoot": "keep"}])
+def test_sums_are_exact_however_many_digits_there_are(sizes: list[float], rule: dict[str, Any]) -> None:
+    prices = [0.3, 1e-8, 9999999999999998.0, 70000.01]
+    trades = [trade(n, price, size) for n, (price, size) in enumerate(zip(prices, sizes, strict=False))]
+    (bar,) = run(window_to_bar(**rule).kernel(), trades)
+    assert bar.volume == float(sum(naive_bars.exact(each.size) for each in trades))
+    assert bar.value == float(
+        sum(naive_bars.exact(each.size) * naive_bars.exact(each.price) for each in trades)
+    )
+
+
+def test_a_rest_remembers_how_fine_it_is() -> None:
+    trades: list[Event] = [trade(1, 10.0, 0.12345), trade(2, 10.0, 3.0), trade(3, 10.0, 1.0)]
+    operator: Any = window_to_bar(volume=2)
+    resumes_anywhere(operator, trades)
+    assert [bar.volume for bar in run(window_to_bar(volume=2).kernel(), trades)] == [2.0, 2.0, 0.12345]
+
+
+def test_a_size_beyond_all_sense_is_refused() -> None:
+    with pytest.raises(ValueError, match="no bar adds up with Trade"):
+        push(window_to_bar(ticks=2).kernel(), trade(1, size=1e200))
+
+
 # What else is said
 
 
-def test_corrections_and_cancels_are_counted() -> None:
+def test_corrections_and_cancels_of_nothing_that_we_know_are_counted() -> None:
     counters = Counters()
     kernel = window_to_bar(ticks=2, counters=counters).kernel()
-    push(
-        kernel,
-        TradeCancel("A", 1, 1, "1", 1.0, 1.0),
-        TradeCorrection("A", 1, 1, "1", 1.0, 1.0, "2", 1.0, 1.0),
-    )
-    assert counters == {"unapplied": 2}
+    push(kernel, trade(1), cancel(2, ""), cancel(2, "1"), correction(2, "1", 1.0, 1.0))
+    assert counters == {"unapplied": 3}
 
 
 def test_quotes_are_passed_over() -> None:
@@ -285,24 +397,16 @@ RULES: tuple[Callable[[], Any], ...] = (
 
 @st.composite
 def streams(draw: st.DrawFn) -> list[Event]:
-    """Some of the trades are odd lots, late for the close, or the official open, which repeats another."""
+    """Trades are odd lots, late, or the official open, which repeats another; some are taken back."""
     said = st.sampled_from([(), (), ("I",), ("Z",), ("Q",)])
-    return [
-        Trade(
-            each.symbol,
-            each.ts_event,
-            each.ts_recv,
-            each.price,
-            each.size,
-            each.side,
-            venue=each.venue,
-            conditions=draw(said),
-            tape="A",
-        )
-        if isinstance(each, Trade)
-        else each
-        for each in draw(event_streams(venues=("x", "y")))
-    ]
+    made: list[Event] = []
+    for number, each in enumerate(draw(event_streams(venues=("x", "y")))):
+        if isinstance(each, Trade):
+            each = replace(each, id=str(number), conditions=draw(said), tape="A")
+        elif isinstance(each, TradeCancel):
+            each = replace(each, id=str(number - draw(st.integers(1, 6))))
+        made.append(each)
+    return made
 
 
 @settings(max_examples=100, deadline=None)
@@ -358,6 +462,60 @@ def test_every_bar_but_the_last_is_exactly_full(
     target = {"count": 4, "volume": 3.3, "value": 777.7}[rule[0]]
     assert all(getattr(bar, rule[0]) == target for bar in made if bar.partial is None)
     assert all(bar.partial is None for bar, _ in pairwise(made))
+
+
+@pytest.mark.parametrize(
+    ("of", "target"), [("ticks", 7), ("volume", 333.33), ("value", 4321.9), ("volume", 0.75)]
+)
+def test_thousands_of_trades_on_a_line_that_is_cut(of: str, target: float) -> None:
+    trades = naive_bars.market(5, 200 if target < 1 else 3_000)
+    expected = naive_bars.split_bars(trades, of, target)
+    options: dict[str, Any] = {of: target}
+    assert run(window_to_bar(**options).kernel(), trades) == expected
+    assert len(expected) > 300
+
+
+@pytest.mark.parametrize(("of", "target"), [("volume", 333.33), ("value", 4321.9)])
+def test_thousands_of_trades_that_are_kept_whole(of: str, target: float) -> None:
+    trades = naive_bars.market(6, 3_000)
+    so_far = list(accumulate(naive_bars.measures(trades, of), initial=Fraction(0)))
+    goal, options = naive_bars.exact(target), cast("dict[str, Any]", {of: target})
+    expected = naive_bars.bars_until(trades, lambda first, last: so_far[last + 1] - so_far[first] >= goal)
+    assert run(window_to_bar(**options, overshoot="keep").kernel(), trades) == expected
+
+
+@settings(max_examples=100)
+@given(
+    TRADES,
+    st.sampled_from(MEASURES),
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 30), st.booleans()), max_size=6),
+)
+def test_what_was_put_right_in_time_is_as_if_it_had_come_right(
+    trades: list[Trade], rule: tuple[str, Callable[[], Any]], changes: list[tuple[int, int, bool]]
+) -> None:
+    """Bars are full or left when a change comes too late for them; so only what is told of as applied is."""
+    counters = Counters()
+    kernel = rule[1]().kernel()
+    kernel._counters = counters
+    made: list[Bar] = []
+    remaining: dict[str, float] = {}
+    for second, each in enumerate(trades):
+        made += push(kernel, replace(each, id=str(second)))
+        remaining[str(second)] = each.size
+        for at, which, cancels in changes:
+            if at == second:
+                before = counters["unapplied"]
+                id = str(which)  # noqa: A001
+                made += push(kernel, cancel(second, id) if cancels else correction(second, id, 7.0, 0.25))
+                if counters["unapplied"] == before:
+                    del remaining[id]
+                    if not cancels:
+                        remaining[id + "'"] = 0.25
+    made += kernel.flush()
+    assert sum(bar.count for bar in made) == len(remaining)
+    assert isclose(fsum(bar.volume for bar in made), fsum(remaining.values()), rel_tol=1e-14)
+    for bar in made:
+        assert bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high
 
 
 @settings(max_examples=200)
