@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from rtflow.columns import refuse_batch
 from rtflow.counters import Counters
 from rtflow.events import Anomaly, Event, Gap, Quote, Trade
 from rtflow.kernel import Kernel, Lifted, lift
@@ -187,6 +188,7 @@ class _Anomalies(Kernel[Event, Anomaly]):
             self._watched = {
                 place: watched for place, watched in self._watched.items() if not _touches(item, place)
             }
+        refuse_batch(item)
         return ()
 
     def state(self) -> Any:

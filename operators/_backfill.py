@@ -47,7 +47,7 @@ def backfill(
 
     A gap of one kind, of some symbols or of all is ``fetch``'s to look at; what it has nothing for it answers
     with nothing, and the gap is filled with 0. Raises ValueError for a ``capacity`` below 1 and a ``within``
-    that is not positive.
+    that is not positive, TypeError for a ``fetch`` that cannot be called.
 
         >>> import reactivex
         >>> from rtflow.events import Trade
@@ -62,6 +62,8 @@ def backfill(
         Trade 2
         Trade 3
     """
+    if not callable(fetch):
+        raise TypeError(f"backfill() takes a function of a Gap, not {fetch!r}")
     patience = nanoseconds(within)
     if patience <= 0:
         raise ValueError(f"within must be more than nothing, not {within!r}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from rtflow.columns import refuse_batch
 from rtflow.counters import Counters
 from rtflow.events import Event, Trade, TradeCancel, TradeCorrection
 from rtflow.kernel import Kernel, Lifted, lift
@@ -60,6 +61,7 @@ class _Dedupe(Kernel[Event, Event]):
     def push(self, item: Event) -> tuple[Event, ...]:
         key = self._key(item)
         if not key:
+            refuse_batch(item)
             return (item,)
         place = (
             type(item).__name__,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, overload
 
+from rtflow.columns import is_batch
 from rtflow.kernel import Kernel, Lifted, lift
 
 _T1 = TypeVar("_T1")
@@ -33,6 +34,8 @@ def only(*types: type[Any]) -> Lifted[Any, Any]:
         [ only(Trade)        ]
         --T1------T2-----T3--|
 
+    A batch of :func:`batch` counts as what is in it.
+
     For the end of a chain: an operator that keeps time or marks holes wants the whole stream.
 
         >>> import reactivex
@@ -57,4 +60,5 @@ class _Only(Kernel[Any, Any]):
         self._types = types
 
     def push(self, item: Any) -> tuple[Any, ...]:
-        return (item,) if isinstance(item, self._types) else ()
+        kind = item.kind if is_batch(item) else item.__class__
+        return (item,) if issubclass(kind, self._types) or isinstance(item, self._types) else ()

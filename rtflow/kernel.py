@@ -32,23 +32,25 @@ from rtflow.scheduler import NanoTimers, wait_until, waiting_scheduler
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
+_In = TypeVar("_In", contravariant=True)  # who eats events and batches eats events
+_Out = TypeVar("_Out", covariant=True)
 
 Operator: TypeAlias = Callable[[Observable[_A]], Observable[_B]]
 """What ``pipe`` takes."""
 
 
-class Kernel(Generic[_A, _B]):
+class Kernel(Generic[_In, _Out]):
     """Plain state that eats items and yields items.
 
     Only :meth:`push` must be written. A kernel that has to act though nothing comes also writes :meth:`due`
     and :meth:`wake`; one that remembers anything also writes :meth:`state` and :meth:`restore`.
     """
 
-    def push(self, item: _A, /) -> Iterable[_B]:
+    def push(self, item: _In, /) -> Iterable[_Out]:
         """What ``item`` makes; all of it is collected before any is emitted."""
         raise NotImplementedError
 
-    def flush(self) -> Iterable[_B]:
+    def flush(self) -> Iterable[_Out]:
         """What is still inside when the source completes."""
         return ()
 
@@ -56,7 +58,7 @@ class Kernel(Generic[_A, _B]):
         """The stamp (ns) at which to :meth:`wake` if nothing comes before; None for never."""
         return None
 
-    def wake(self, now: int) -> Iterable[_B]:
+    def wake(self, now: int) -> Iterable[_Out]:
         """What the time ``now`` (ns, at or after :meth:`due`) makes; must move :meth:`due` on."""
         return ()
 
@@ -68,15 +70,15 @@ class Kernel(Generic[_A, _B]):
         """Become the kernel that said ``state``, which may have been through msgspec and back."""
 
 
-class Lifted(Generic[_A, _B]):
+class Lifted(Generic[_In, _Out]):
     """An operator made of a kernel; :meth:`kernel` gives one to test or to use elsewhere."""
 
-    def __init__(self, make_kernel: Callable[[], Kernel[_A, _B]]) -> None:
+    def __init__(self, make_kernel: Callable[[], Kernel[_In, _Out]]) -> None:
         self.kernel = make_kernel
 
-    def __call__(self, source: Observable[_A]) -> Observable[_B]:
+    def __call__(self, source: Observable[_In]) -> Observable[_Out]:
         def subscribe(
-            observer: abc.ObserverBase[_B], scheduler: abc.SchedulerBase | None = None
+            observer: abc.ObserverBase[_Out], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
             kernel = self.kernel()
             work = _work if type(kernel).due is Kernel[Any, Any].due else _work_with_timers
@@ -98,7 +100,11 @@ def lift(make_kernel: Callable[[], Kernel[_A, _B]]) -> Lifted[_A, _B]:
     :func:`~rtflow.scheduler.waiting_scheduler` says; with no such place, the kernel works from data and
     completion alone. On a scheduler that knows no nanoseconds, the kernel is woken up to a microsecond late,
     with the later of its due time and that scheduler's.
+
+    Raises TypeError for a kernel where a function that makes one is wanted.
     """
+    if not callable(make_kernel):
+        raise TypeError(f"lift() takes what makes a kernel, as in lift(Pairs), not {make_kernel!r}")
     return Lifted(make_kernel)
 
 

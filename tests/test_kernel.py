@@ -466,3 +466,8 @@ def test_a_scheduler_with_a_thread_of_its_own_takes_turns_with_the_source() -> N
     assert done.wait(5.0)
     scheduler.dispose()
     assert order[:4] == [1, -1, 0, 2]
+
+
+def test_lift_wants_what_makes_a_kernel_and_not_a_kernel() -> None:
+    with pytest.raises(TypeError, match=r"lift\(\) takes what makes a kernel"):
+        lift(Kernel[int, int]())  # type: ignore[arg-type]

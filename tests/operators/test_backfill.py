@@ -314,3 +314,8 @@ def test_other_events_pass_and_are_never_taken_for_repeated() -> None:
     quote, status = Quote("A", 1, 1, 1.0, 1.0, 2.0, 1.0), Status("heartbeat", 1)
     events: list[Event] = [quote, quote, status, status]
     assert seen(events, lambda gap: ())[0] == [*events, "|"]
+
+
+def test_history_is_a_function() -> None:
+    with pytest.raises(TypeError, match=r"backfill\(\) takes a function of a Gap, not 5"):
+        backfill(5)  # type: ignore[arg-type]
