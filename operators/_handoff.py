@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args, overload
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, get_args, overload
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
@@ -100,31 +101,62 @@ def handoff(
 
     Raises ValueError where ``capacity`` is not positive.
     """
-    if capacity < 1:
-        raise ValueError(f"capacity must be positive, got {capacity}")
-    if overflow not in _RINGS:
-        raise ValueError(f"overflow must be one of {', '.join(_RINGS)}, got {overflow!r}")
-    make_ring = _RINGS[overflow]
-    tally = _Tally(Counters() if counters is None else counters, name)
-    patience = None if timeout is None else nanoseconds(timeout) / SECOND
-    options = _Options(capacity, to, key or _key, patience)
+    make_ring = ring_maker(
+        capacity=capacity, overflow=overflow, key=key, name=name, counters=counters, timeout=timeout
+    )
+    reader = partial(_Thread, name=f"rtflow-{name}") if to is None else partial(_Turns, scheduler=to)
 
     def operator(source: Observable[Any]) -> Observable[Any]:
         def subscribe(
             observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
-            return make_ring(observer, tally, options).subscribe_to(source, scheduler)
+            return make_ring(observer, reader).subscribe_to(source, scheduler)
 
         return Observable(subscribe)
 
     return operator
 
 
+def ring_maker(
+    *,
+    capacity: int,
+    overflow: str,
+    key: Callable[[Any], Hashable] | None,
+    name: str,
+    counters: Counters | None,
+    timeout: Duration | None,
+) -> RingMaker:
+    """What makes the ring of one subscription, by the options of :func:`handoff`, given who is to read it."""
+    if capacity < 1:
+        raise ValueError(f"capacity must be positive, got {capacity}")
+    if overflow not in _RINGS:
+        raise ValueError(f"overflow must be one of {', '.join(_RINGS)}, got {overflow!r}")
+    make = _RINGS[overflow]
+    tally = _Tally(Counters() if counters is None else counters, name)
+    patience = math.inf if timeout is None else nanoseconds(timeout) / SECOND
+    options = _Options(capacity, key or _key, patience)
+    return lambda observer, reader: make(observer, reader, tally, options)
+
+
+class Reader(Protocol):
+    """Who empties a ring, on another thread than the one that fills it."""
+
+    def rouse(self) -> None:
+        """There is something to read; said from the source's thread to a reader that was idle."""
+
+    def stands_here(self) -> bool:
+        """Whether this is the reader's thread, on which nobody can wait for the reader."""
+        ...
+
+    def gone(self) -> bool:
+        """Whether it will never read again, though the ring is open."""
+        return False
+
+
 class _Options(NamedTuple):
     capacity: int
-    to: abc.SchedulerBase | None
     key: Callable[[Any], Hashable]
-    patience: float | None  # seconds
+    patience: float  # seconds
 
 
 class _Tally:
@@ -161,7 +193,7 @@ class _Tally:
         self._update({self._in: self.entered, self._dropped: self.dropped})
 
 
-class _Ring(ABC, Generic[_T]):
+class Ring(ABC, Generic[_T]):
     """What waits between one source, which writes, and one subscriber, whom a reader calls.
 
     A reader that has found nothing is *idle*, and whoever then brings something rouses it: a busy one costs
@@ -170,7 +202,13 @@ class _Ring(ABC, Generic[_T]):
 
     grasp = 64  # how many items the reader takes out at once; those can be neither dropped nor replaced
 
-    def __init__(self, observer: abc.ObserverBase[Any], tally: _Tally, options: _Options) -> None:
+    def __init__(
+        self,
+        observer: abc.ObserverBase[Any],
+        reader: Callable[[Ring[Any]], Reader],
+        tally: _Tally,
+        options: _Options,
+    ) -> None:
         self.closed = False  # nothing more goes out
         self._shut = False  # nothing more comes in
         self._observer = observer
@@ -184,16 +222,17 @@ class _Ring(ABC, Generic[_T]):
         self._ending: Callable[[], None] | None = None  # behind all that waits
         self._idle = True
         self._upstream = SingleAssignmentDisposable()
-        to = options.to
-        self._reader = _Thread(self, f"rtflow-{tally.name}") if to is None else _Turns(self, to)
+        self._reader = reader(self)
 
     def subscribe_to(self, source: Observable[_T], scheduler: abc.SchedulerBase | None) -> abc.DisposableBase:
+        """Let ``source`` write; what comes back closes the ring."""
         self._upstream.disposable = source.subscribe(
             self.on_next, self.on_error, self.on_completed, scheduler=scheduler
         )
         return Disposable(self.close)
 
     def on_next(self, item: Any) -> None:
+        """The source has an item: it waits here, if there is room."""
         rouse = False
         with self._lock:
             if not self._shut and (len(self._waiting) < self._capacity or self._made_room(item)):
@@ -206,9 +245,11 @@ class _Ring(ABC, Generic[_T]):
             self._upstream.dispose()
 
     def on_error(self, error: Exception) -> None:
+        """The source has failed, which is told behind all that waits."""
         self._end(partial(self._observer.on_error, error))
 
     def on_completed(self) -> None:
+        """The source is complete, which is told behind all that waits."""
         self._end(self._observer.on_completed)
 
     def close(self) -> None:
@@ -229,22 +270,21 @@ class _Ring(ABC, Generic[_T]):
     def read(self) -> bool:
         """Deliver some of what waits; False if there is nothing, and whoever brings some will rouse."""
         with self._lock:
-            if self._hole is not None:
-                batch, counted, self._hole = [self._hole], 0, None
-            else:
-                batch = self._taken()
-                counted = len(batch)
-            work = partial(self._deliver, batch, counted) if batch else self._ending
+            hole, self._hole = self._hole, None
+            batch = self._taken()
+            work = partial(self._deliver, hole, batch) if batch else self._ending
             if work is None or self.closed:
                 self._idle = True
                 return False
         work()
         return True
 
-    def _deliver(self, batch: list[Any], counted: int) -> None:
+    def _deliver(self, hole: Lost | None, batch: list[Any]) -> None:
         emit, given = self._observer.on_next, 0
         try:
-            for item in batch:
+            if hole is not None and not self.closed:
+                emit(hole)
+            for item in batch:  # behind a hole, too: who is always late is not to hear of losses alone
                 if self.closed:
                     break
                 given += 1
@@ -253,9 +293,8 @@ class _Ring(ABC, Generic[_T]):
             self.close()
             self._observer.on_error(error)
         finally:
-            if counted:
-                with self._lock:
-                    self._tally.leave(out=given, dropped=counted - given)
+            with self._lock:
+                self._tally.leave(out=given, dropped=len(batch) - given)
 
     def _end(self, say: Callable[[], None]) -> None:
         with self._lock:
@@ -264,6 +303,7 @@ class _Ring(ABC, Generic[_T]):
             self._shut = True
             self._ending = partial(self._finish, say)
             rouse, self._idle = self._idle, False
+            self._room.notify_all()  # whoever ends it need not be who waits
         if rouse:
             self._reader.rouse()
 
@@ -296,18 +336,23 @@ class _Ring(ABC, Generic[_T]):
         self._hole = _widened(self._hole, old, self._tally.name, getattr(new, "ts_recv", 0))
 
 
-class _Failing(_Ring[_T]):
+class _Failing(Ring[_T]):
     def _made_room(self, item: Any) -> bool:
         return self._refused(f"{self._tally.name} is full: {self._capacity} items wait")
 
 
-class _Blocking(_Ring[_T]):
+class _Blocking(Ring[_T]):
     def _made_room(self, item: Any) -> bool:
         if self._reader.stands_here():
             return self._refused(f"{self._tally.name} is full, and who fills it is who should empty it")
-        if self._room.wait_for(self._has_room, self._options.patience):
-            return not self._shut
-        return self._refused(f"{self._tally.name} was full for {self._options.patience:g} s")
+        left = self._options.patience
+        while not self._room.wait_for(self._has_room, min(left, _LOOK)):
+            left -= _LOOK
+            if self._reader.gone():
+                return self._refused(f"{self._tally.name} is full, and nobody is there to empty it")
+            if left <= 0:
+                return self._refused(f"{self._tally.name} was full for {self._options.patience:g} s")
+        return not self._shut
 
     def _has_room(self) -> bool:
         return self._shut or len(self._waiting) < self._capacity
@@ -317,7 +362,10 @@ class _Blocking(_Ring[_T]):
         return super()._taken()
 
 
-class _Dropping(_Ring[_T]):
+_LOOK = 0.25  # seconds after which who waits for room looks whether there is a reader
+
+
+class _Dropping(Ring[_T]):
     grasp = 1
 
     def _made_room(self, item: Any) -> bool:
@@ -335,11 +383,17 @@ class _Slot:
         self.item = item
 
 
-class _Conflating(_Ring[_T]):
+class _Conflating(Ring[_T]):
     grasp = 1
 
-    def __init__(self, observer: abc.ObserverBase[Any], tally: _Tally, options: _Options) -> None:
-        super().__init__(observer, tally, options)
+    def __init__(
+        self,
+        observer: abc.ObserverBase[Any],
+        reader: Callable[[Ring[Any]], Reader],
+        tally: _Tally,
+        options: _Options,
+    ) -> None:
+        super().__init__(observer, reader, tally, options)
         self._latest: dict[Hashable, _Slot] = {}  # what may still be replaced
 
     def on_next(self, item: _T) -> None:
@@ -375,7 +429,9 @@ class _Conflating(_Ring[_T]):
         return slot
 
 
-_RINGS: dict[str, Callable[[abc.ObserverBase[Any], _Tally, _Options], _Ring[Any]]] = {
+RingMaker: TypeAlias = Callable[[abc.ObserverBase[Any], Callable[[Ring[Any]], Reader]], Ring[Any]]
+
+_RINGS: dict[str, type[Ring[Any]]] = {
     "block": _Blocking,
     "drop_oldest": _Dropping,
     "conflate": _Conflating,
@@ -383,13 +439,17 @@ _RINGS: dict[str, Callable[[abc.ObserverBase[Any], _Tally, _Options], _Ring[Any]
 }
 
 
-class _Thread:
+_REST = 0.0005  # seconds
+
+
+class _Thread(Reader):
     """A reader with a thread of its own, which ends with the ring."""
 
-    def __init__(self, ring: _Ring[Any], name: str) -> None:
+    def __init__(self, ring: Ring[Any], name: str) -> None:
         self._ring = ring
         self._gate = threading.Lock()  # free when there is something to read
         self._gate.acquire()
+        self._rest = threading.Event()  # which nobody sets
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -400,16 +460,20 @@ class _Thread:
         return threading.current_thread() is self._thread
 
     def _run(self) -> None:
-        while not self._ring.closed:
-            self._gate.acquire()
-            while self._ring.read():
-                pass
+        try:
+            while not self._ring.closed:
+                self._gate.acquire()
+                while self._ring.read():
+                    pass
+                self._rest.wait(_REST)  # who comes meanwhile rouses nobody: a wake-up costs more than an item
+        finally:
+            self._ring.close()  # nobody waits for room that no thread will make
 
 
-class _Turns:
+class _Turns(Reader):
     """A reader that takes turns with whatever else its scheduler runs."""
 
-    def __init__(self, ring: _Ring[Any], scheduler: abc.SchedulerBase) -> None:
+    def __init__(self, ring: Ring[Any], scheduler: abc.SchedulerBase) -> None:
         self._ring = ring
         self._scheduler = scheduler
         self._thread: threading.Thread | None = None  # that reads right now
@@ -429,7 +493,7 @@ class _Turns:
     def _turn(self, *_: object) -> None:
         self._thread = threading.current_thread()
         try:
-            for _turn in range(_Ring.grasp // self._ring.grasp):
+            for _turn in range(Ring.grasp // self._ring.grasp):
                 if not self._ring.read():
                     return
         finally:

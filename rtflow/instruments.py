@@ -21,7 +21,7 @@ from rtflow.errors import Unsupported
 Address: TypeAlias = tuple[str, str]
 """Exchange and token, as ``("nse_cm", "3045")``: what the venue knows an instrument by."""
 
-_EXCHANGES = {
+EXCHANGES = {
     "NSE": "nse_cm",
     "NFO": "nse_fo",
     "BSE": "bse_cm",
@@ -30,6 +30,7 @@ _EXCHANGES = {
     "NCDEX": "ncx_fo",
     "CDS": "cde_fo",
 }
+"""An exchange's name in the file, and on the socket."""
 _WEB = ("http://", "https://")
 
 
@@ -93,18 +94,18 @@ class Instruments:
         except (ValueError, RecursionError) as error:
             raise ValueError(f"not an instrument file: {error}") from error
         here = [
-            (row.symbol, (_EXCHANGES[row.exch_seg], row.token))
+            (row.symbol, (EXCHANGES[row.exch_seg], row.token))
             for row in rows
-            if row.exch_seg in _EXCHANGES and row.symbol and row.token
+            if row.exch_seg in EXCHANGES and row.symbol and row.token
         ]
         return cls(here, left_out=count - len(here))
 
-    def address(self, symbol: str) -> Address:
-        """Where ``symbol`` is listed.
+    def address(self, symbol: str, exchange: str | None = None) -> Address:
+        """Where ``symbol`` is listed; with an ``exchange``, there.
 
         Raises Unsupported for a symbol that is not in the table, and for one that names several instruments.
         """
-        addresses = self._addresses.get(symbol, [])
+        addresses = [each for each in self._addresses.get(symbol, []) if exchange in (None, each[0])]
         if not addresses:
             raise Unsupported(f"no instrument is called {symbol!r}; symbols are spelled as in the file")
         if len(addresses) > 1:

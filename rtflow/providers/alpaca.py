@@ -92,6 +92,7 @@ from rtflow.provider import (
     check_kinds,
     denied,
 )
+from rtflow.streams import Streams
 from rtflow.time import SECOND, from_datetime, parse, to_datetime
 
 _PATHS = {  # rule 1
@@ -111,7 +112,7 @@ _PATHS = {  # rule 1
 _OPTION_QUOTES = {"indicative": 200, "opra": 1000}  # rule 17
 
 
-class Alpaca:
+class Alpaca(Streams):
     """Alpaca's stocks, crypto, options or news: one feed of them.
 
     ``feed`` is ``iex`` (free), ``sip``, ``delayed_sip``, ``boats``, ``overnight`` or ``test`` for stocks,

@@ -83,6 +83,7 @@ from rtflow.provider import (
     Profile,
     Refused,
     Request,
+    Room,
     Session,
     Subscription,
     Topic,
@@ -90,6 +91,7 @@ from rtflow.provider import (
     check_kinds,
     denied,
 )
+from rtflow.streams import Streams
 from rtflow.time import SECOND
 
 
@@ -105,7 +107,7 @@ class Table(Protocol):
         ...
 
 
-class AngelOne:
+class AngelOne(Streams):
     """Angel One's SmartStream: Indian stocks, indices, futures and options, commodities and currencies.
 
     The four credentials are what the login returns: ``jwt`` as it came, with or without ``Bearer``, the API
@@ -152,6 +154,7 @@ class AngelOne:
             if not (value and value.isascii() and value.isprintable()):
                 raise ValueError(f"{name} is empty, or has characters that no header can have")
         self.url = url
+        self.room = _ROOM
         self._instruments = instruments
         self._headers = {  # rule 1
             "Authorization": jwt,
@@ -252,6 +255,7 @@ _SERVES = {
 }
 
 _MOST_STREAMS = 1000
+_ROOM = Room(_MOST_STREAMS, 3, weigh=lambda topics: len([*_modes({kind for kind, _ in topics})]))
 _MOST_DEEP = 50
 
 

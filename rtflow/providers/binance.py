@@ -19,7 +19,8 @@ What the venue says, and what is done about it:
     streams a connection. 300 attempts to connect in 5 minutes.
     https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams#websocket-limits
  6. The venue sends ping frames, each 20 s on spot, each 3 minutes on USD-M; the transport answers.
- 7. A connection lives for 24 hours. ``serverShutdown`` says that one ends sooner: a new one is made at once.
+ 7. A connection lives for 24 hours. ``serverShutdown`` says that one ends sooner. Either way a new one is
+    made while the old one still serves, an hour before the 24 are over.
  8. A book is a REST snapshot, joined by its ``lastUpdateId`` with a stream of differences. The stream is
     opened first, the snapshot is asked for when the stream is acknowledged or its first difference has come,
     and once more, later, if it is older than that difference. Sizes are absolute, 0 removes.
@@ -29,7 +30,8 @@ What the venue says, and what is done about it:
     https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams/How-to-manage-a-local-order-book-correctly
 10. A document has a weight that grows with its levels, an address so much weight a minute: 6,000 on spot,
     2,400 on USD-M, 1,200 on Binance.US. Beyond that it answers 429, then 418, with a time to wait; 403 is
-    its firewall. We use at most half, and after any of these ask for nothing until the time is over.
+    its firewall. We use at most half, all feeds together, and after any of these ask for nothing until the
+    time is over.
     https://developers.binance.com/docs/binance-spot-api-docs/rest-api/limits
 11. ``m`` says that the buyer was the maker: then the aggressor sold. An aggregate joins what one taker got
     at one price; its numbers are its own, so its id here begins with an ``a``.
@@ -72,10 +74,13 @@ from rtflow.events import (
 )
 from rtflow.provider import (
     Answer,
+    Expiring,
     Fetch,
     Profile,
+    Rate,
     Refused,
     Request,
+    Room,
     Session,
     Subscription,
     Topic,
@@ -83,10 +88,11 @@ from rtflow.provider import (
     check_kinds,
     denied,
 )
+from rtflow.streams import Streams
 from rtflow.time import SECOND
 
 
-class Binance:
+class Binance(Streams):
     """One of Binance's markets: ``spot``, ``usdm`` (USD-M futures) or ``us`` (Binance.US). Needs no key.
 
     Symbols are spelled ``BTCUSDT``. The venue accepts one that it does not have, and is silent; of ``books``
@@ -100,7 +106,8 @@ class Binance:
 
     Of one symbol have either ``books`` or ``top_books``, either ``trades`` or ``aggregate_trades``: both
     would make one book of two, and count the same trades twice. On USD-M ``books``, ``top_books`` and
-    ``quotes`` need a feed of their own, as the venue serves them elsewhere.
+    ``quotes`` have a connection of their own, as the venue serves them elsewhere; so has what goes beyond the
+    1,024 streams of one.
 
     ``microseconds`` asks for finer stamps (spot only). ``url`` and ``rest_url`` replace the venue's hosts,
     each without a path: a nearer one, one with market data only, a twin's (both, or its books would begin
@@ -160,7 +167,9 @@ class Binance:
         self.name = place.name
         self.kinds: Collection[str] = place.kinds
         self.url = (url or place.url).rstrip("/")
+        self.room = Room(_STREAMS, apart=lambda topic: _path(place.paths, topic[0]))
         self._place = place
+        self._levels = levels
         self._weight = place.weight(levels)
         self._query = "?timeUnit=MICROSECOND" if microseconds else ""
         self._document = f"{(rest_url or place.rest).rstrip('/')}{place.page}?limit={levels}&symbol="
@@ -190,8 +199,7 @@ class Binance:
                 raise Unsupported(f"{self.name} spells symbols as in 'BTCUSDT', not {symbol!r} ({kind})")
         if len(subscription.topics) > _STREAMS:
             raise Unsupported(
-                f"{self.name} allows {_STREAMS} streams a connection, not {len(subscription.topics)}; "
-                "share them among several feeds"
+                f"{self.name} allows {_STREAMS} streams a connection, not {len(subscription.topics)}"
             )
         for one, other in _EXCLUSIVE:
             both = {*subscription.symbols(one)} & {*subscription.symbols(other)}
@@ -199,7 +207,7 @@ class Binance:
                 raise Unsupported(
                     f"of {min(both)} either {one} or {other}: together they would be taken for one"
                 )
-        return Request(f"{self.url}{self._route(subscription)}/stream{self._query}")
+        return Request(f"{self.url}{self._route(subscription)}/stream{self._query}", attempts=_ATTEMPTS)
 
     def session(self, subscription: Subscription) -> BinanceSession:
         """A fresh conversation that is to end with ``subscription`` being served."""
@@ -208,23 +216,27 @@ class Binance:
             self._streams,
             self._place.paths,
             self._document,
-            self._weight * 2 * 60 * SECOND // self._place.allowance,
+            self._weight,
+            Rate(self._place.allowance // 2, 60.0),
             SECOND // (self._place.messages - 2),  # a second has both ends, and there are pongs
         )
 
     def decoder(self) -> BinanceDecoder:
         """A fresh reader of one connection's frames."""
-        return BinanceDecoder(self.name, _FUTURES if self.market == "usdm" else _SPOT)
+        return BinanceDecoder(self.name, _FUTURES if self.market == "usdm" else _SPOT, self._levels)
 
     def _route(self, subscription: Subscription) -> str:
         paths = {_path(self._place.paths, kind): kind for kind in subscription.kinds}
         if len(paths) > 1:
             one, other = paths.values()
-            raise Unsupported(f"{self.name} serves {one} and {other} at two addresses: make two feeds")
+            raise Unsupported(
+                f"{self.name} serves {one} and {other} at two addresses, not over one connection"
+            )
         return next(iter(paths), _path(self._place.paths, "books"))
 
 
 _STREAMS = 1024  # rule 5
+_ATTEMPTS = Rate(250, 300.0)  # rule 5, and room for who else shares our address
 _DEPTHS = (5, 10, 20)
 _MINUTES = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
 _EXCLUSIVE = (("books", "top_books"), ("trades", "aggregate_trades"))
@@ -333,15 +345,18 @@ class BinanceSession(Session):
         streams: Mapping[str, str],
         paths: Mapping[str, str],
         document: str,
-        document_spacing: int,
+        weight: int,
+        allowance: Rate,
         spacing: int,
     ) -> None:
         self._streams = streams
         self._paths = paths
         self._path = _path(paths, next(iter(subscription.kinds), "books"))
         self._document = document
-        self._document_spacing = document_spacing
-        self._burst = min(9 * document_spacing, _LONGEST_BURST)  # ten at once, after a while without
+        self._weight = weight
+        self._allowance = allowance
+        self._document_spacing = weight * round(allowance.within * SECOND) // allowance.most
+        self._burst = min(9 * self._document_spacing, _LONGEST_BURST)  # ten at once, after a while without
         self._spacing = spacing
         self._wanted = set(subscription.topics)
         self._served: set[Topic] = set()
@@ -349,6 +364,7 @@ class BinanceSession(Session):
         self._suspects: list[set[Topic]] = []  # parts of a request that was refused for some part of it
         self._unbalanced = True
         self._listed = True  # nothing has changed since the venue listed what is subscribed
+        self._unlisted: set[Topic] = set()  # subscribed since then
         self._last_id = 0
         self._now = 0
         self._pace = 0  # when the next request may leave
@@ -360,12 +376,13 @@ class BinanceSession(Session):
         self._counted = 0  # of _frames, at the last look
         self._heard = 0
         self._look = _LOOK
-        self._ends = 1 << 63
+        self._ends = self._renews = 1 << 63
 
     def started(self, now: int) -> None:
         self._now = self._heard = now
         self._look = now + _LOOK
         self._ends = now + _LIFE
+        self._renews = now + _RENEWAL
 
     def opened(self) -> Iterable[Answer]:
         return list(self._requests())
@@ -391,7 +408,8 @@ class BinanceSession(Session):
             except _BROKEN:  # the decoder says Malformed
                 return ()
             if other.shuts_down:
-                return (Disconnected("the venue shuts this server down", announced=True),)
+                self._ends = self._now  # whenever it comes, it was announced
+                return (Expiring("the venue shuts this server down"),)
             if other.result is not UNSET or other.fault is not None:
                 answers.extend(self._settle(other))
         answers.extend(self._requests())
@@ -438,7 +456,18 @@ class BinanceSession(Session):
             elif now - self._heard >= _SILENCE:
                 self._listed = False
                 self._unbalanced = True
-        return list(self._requests())
+        answers: list[Answer] = list(self._requests())
+        if now >= self._renews:
+            self._renews = 1 << 63
+            answers.append(Expiring("its 24 hours are almost over"))
+        return answers
+
+    def serving(self) -> bool:
+        return self._listed and self._wanted == self._served and all(
+            (book := self._books.get(symbol)) is not None and book.settled
+            for kind, symbol in self._wanted
+            if kind == "books"
+        )
 
     def unfetched(self, fetch: Fetch, error: RtflowError, now: int) -> Iterable[Answer]:
         self._now = now
@@ -452,6 +481,7 @@ class BinanceSession(Session):
         elif isinstance(error, Rejected) and book is not None:  # rule 3
             topic = ("books", symbol)
             self._wanted.discard(topic)
+            self._unlisted.discard(topic)  # it is told as rejected
             answers.append(Refused((topic,), f"{fetch.label}: {error}"))
         if book is not None:
             book.under_way = False
@@ -471,7 +501,7 @@ class BinanceSession(Session):
             return Throttled(reason, retry_after=_DENIED[429])
         if self._now >= self._ends:
             reason = reason or f"closed with code {code}"
-            return Disconnected(f"{reason}, after its 24 hours", code=code, announced=True)
+            return Disconnected(f"{reason}, as was announced", code=code, announced=True)
         return super().closed(code, reason)
 
     # -- requests
@@ -490,6 +520,8 @@ class BinanceSession(Session):
         """Method and topics of the request that comes next; None when all is in balance."""
         under_way = {("books", symbol) for symbol, book in self._books.items() if book.under_way}
         leave = self._served - self._wanted - under_way  # a snapshot would come after the farewell
+        if leave & self._unlisted:  # rule 4: what was never told as subscribed is never told as unsubscribed
+            return "LIST_SUBSCRIPTIONS", set()
         if leave:
             return "UNSUBSCRIBE", {*sorted(leave)[:_CHUNK]}
         missing = self._wanted - self._served
@@ -533,6 +565,7 @@ class BinanceSession(Session):
             yield Rejected(f"{fault.code} {fault.msg}", code=fault.code)
         elif asked.method == "LIST_SUBSCRIPTIONS":
             self._listed = True
+            self._unlisted.clear()
         elif asked.method == "UNSUBSCRIBE":  # whatever the answer, there is no more to be had by asking again
             self._listed = False
             self._served -= asked.topics
@@ -540,6 +573,7 @@ class BinanceSession(Session):
         elif fault is None:
             self._listed = False
             self._served |= asked.topics
+            self._unlisted |= asked.topics
             for kind, symbol in sorted(asked.topics):
                 if kind == "books":
                     self._begin(symbol)
@@ -629,7 +663,8 @@ class BinanceSession(Session):
             if ("books", symbol) in self._wanted:
                 book.under_way = True
                 self._full = max(self._full, self._now) + self._document_spacing
-                yield Fetch(f"{_LABEL}{symbol}", self._document + quote(symbol))
+                url = self._document + quote(symbol)
+                yield Fetch(f"{_LABEL}{symbol}", url, weight=self._weight, allowance=self._allowance)
 
 
 class _Asked(NamedTuple):
@@ -650,6 +685,11 @@ class _Book(msgspec.Struct):
     before: int | None = None  # the number before the stream's first difference
     last: int | None = None  # the number of the newest snapshot
 
+    @property
+    def settled(self) -> bool:
+        """Whether it has its snapshot, and needs no other."""
+        return self.last is not None and self.at is None and not self.under_way
+
 
 _CHUNK = 100  # streams a request
 _PATIENCE = 10 * SECOND  # for an answer
@@ -658,6 +698,7 @@ _SILENCE = 30 * SECOND
 _LONGEST_BURST = 30 * SECOND  # with heavy documents: a half of what a minute allows, and this, are within it
 _LONGEST_WAIT = 60 * SECOND  # between two attempts at a document
 _LIFE = (24 * 60 - 1) * 60 * SECOND  # a minute short of rule 7: clocks differ
+_RENEWAL = 23 * 60 * 60 * SECOND  # an hour, as the snapshots of a thousand books take half of one
 _FIREWALLED = 300 * SECOND
 _DENIED = {
     403: 300.0,
@@ -683,9 +724,10 @@ def _classify(payload: bytes) -> Traffic:
 class BinanceDecoder:
     """What Binance's frames say. Remembers only what is subscribed, to say what changed."""
 
-    def __init__(self, venue: str, readers: Mapping[str, _Read]) -> None:
+    def __init__(self, venue: str, readers: Mapping[str, _Read], levels: int) -> None:
         self.skipped = 0
         self._venue = venue
+        self._levels = levels  # of a snapshot, at most
         self._readers = readers
         self._known: dict[bytes, tuple[_Read, _Stream]] = {}  # by the name of the stream
         self._subscribed: frozenset[Topic] = frozenset()
@@ -722,7 +764,7 @@ class BinanceDecoder:
         snapshot = _read_snapshot(body)
         if snapshot.last < 0:
             return (self._status(frame, "venue", "there is no book yet", symbol, "books"),)
-        return snapshot.events(frame, _Stream("books", symbol, self._venue))
+        return snapshot.events(frame, _Stream("books", symbol, self._venue), self._levels)
 
     def _other(self, frame: Frame, other: _Other) -> Iterable[Event]:
         """The first frame of a stream, an answer, and what nobody knows."""
@@ -1010,13 +1052,19 @@ class _Whole(_Wire, gc=False):
     asks: _Levels
     T: _At | None = None
 
-    def events(self, frame: Frame, stream: _Stream) -> tuple[Event, ...]:
+    def events(self, frame: Frame, stream: _Stream, limit: int | None = None) -> tuple[Event, ...]:
         stamp = frame.ts_recv if self.T is None else _stamp(self.T)
-        return _whole(frame, stream, stamp, self.bids, self.asks, self.last)
+        return _whole(frame, stream, stamp, self.bids, self.asks, self.last, limit)
 
 
 def _whole(
-    frame: Frame, stream: _Stream, stamp: int, bids: _Levels, asks: _Levels, last: int
+    frame: Frame,
+    stream: _Stream,
+    stamp: int,
+    bids: _Levels,
+    asks: _Levels,
+    last: int,
+    limit: int | None = None,
 ) -> tuple[Event, ...]:
     return (
         OrderBookUpdate(
@@ -1030,6 +1078,7 @@ def _whole(
             stream.venue,
             stream.depth,
             last,
+            limit=limit,
         ),
     )
 

@@ -19,8 +19,8 @@ What both say, and what is done about it:
  7. Channels, types and keys are added without notice; unknown ones are passed over.
  8. ``failure to subscribe`` refuses a request, ``authentication failure`` a kind of data: there is none of it
     without a key. With a key it says that the key is bad, and ends the connection as Rejected.
- 9. Eight requests a second; ours are paced to half of that. ``rate limit exceeded`` names no request: after a
-    pause, what was asked is asked again.
+ 9. Eight requests a second, and eight new connections; our requests are paced to half of that. ``rate limit
+    exceeded`` names no request: after a pause, what was asked is asked again.
     https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/websocket-rate-limits
 10. A level whose size is no number (``0.-10000`` has been sent) is left out of a snapshot, as it may be there
     each time; in an update it makes the whole group Malformed, and its book has a Gap.
@@ -87,6 +87,7 @@ from rtflow.events import (
 )
 from rtflow.provider import (
     Profile,
+    Rate,
     Refused,
     Request,
     Send,
@@ -96,10 +97,11 @@ from rtflow.provider import (
     Traffic,
     check_kinds,
 )
+from rtflow.streams import Streams
 from rtflow.time import SECOND, parse
 
 
-class Coinbase:
+class Coinbase(Streams):
     """Coinbase's Advanced Trade: trades, quotes, tickers, books, bars and instruments (symbol ``*``).
 
     Needs no key. ``jwt`` is a function that signs a fresh token, called for each request; what it signs with
@@ -136,6 +138,8 @@ class Coinbase:
     def __init__(
         self, *, jwt: Callable[[], str] | None = None, url: str = "wss://advanced-trade-ws.coinbase.com"
     ) -> None:
+        if not (jwt is None or callable(jwt)):  # not shown: it may well be a token
+            raise TypeError("jwt is a function that signs a fresh token: one is good for two minutes only")
         self.url = url
         self._jwt = jwt
 
@@ -152,7 +156,7 @@ class Coinbase:
         for _, symbol in sorted(subscription.topics):
             if symbol.endswith("-USDC") and symbol not in _OWN_USDC:
                 raise Unsupported(f"coinbase serves {symbol} as {symbol[:-1]}; ask for that")
-        return Request(self.url)
+        return Request(self.url, attempts=_ATTEMPTS)
 
     def session(self, subscription: Subscription) -> CoinbaseSession:
         """A conversation that asks for heartbeats and then, request by request, for what is wanted."""
@@ -163,7 +167,7 @@ class Coinbase:
         return AdvancedDecoder()
 
 
-class CoinbaseExchange:
+class CoinbaseExchange(Streams):
     """Coinbase's Exchange feed: trades, quotes, tickers, books and instruments (symbol ``*``). Needs no key.
 
     ``sign`` is a function that gives the fields of a signed request (``signature``, ``key``, ``passphrase``
@@ -197,6 +201,8 @@ class CoinbaseExchange:
         sign: Callable[[], Mapping[str, str]] | None = None,
         url: str = "wss://ws-feed.exchange.coinbase.com",
     ) -> None:
+        if not (sign is None or callable(sign)):  # not shown: it may well be a secret
+            raise TypeError("sign is a function that makes the signed fields of a request, each time anew")
         self.url = url
         self._sign = sign
 
@@ -206,7 +212,7 @@ class CoinbaseExchange:
     def request(self, subscription: Subscription) -> Request:
         """Where to connect. Raises Unsupported for a kind it lacks, and for instruments other than ``*``."""
         _check(self, subscription)
-        return Request(self.url)
+        return Request(self.url, attempts=_ATTEMPTS)
 
     def session(self, subscription: Subscription) -> CoinbaseSession:
         """A conversation that asks for all products' heartbeats, then, request by request, for the rest."""
@@ -217,6 +223,7 @@ class CoinbaseExchange:
         return ExchangeDecoder()
 
 
+_ATTEMPTS = Rate(6, 1.0)  # rule 9: eight connections a second from one address
 _OWN_USDC = frozenset(("USDT-USDC", "EURC-USDC"))
 
 

@@ -91,13 +91,14 @@ from rtflow.provider import (
     check_kinds,
     denied,
 )
+from rtflow.streams import Streams
 from rtflow.time import SECOND
 
 _GATEWAY = "wss://localhost:5000/v1/api/ws"
 _OWN = "wss://api.ibkr.com/v1/api/ws"
 
 
-class InteractiveBrokers:
+class InteractiveBrokers(Streams):
     """Interactive Brokers by the Client Portal gateway, or by its own address with OAuth.
 
     A symbol is a contract id (``265598``), if need be of one exchange (``265598@ISLAND``), or a name of your

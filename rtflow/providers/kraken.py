@@ -62,6 +62,7 @@ from rtflow.events import (
 )
 from rtflow.provider import (
     Profile,
+    Rate,
     Refused,
     Request,
     Send,
@@ -72,10 +73,11 @@ from rtflow.provider import (
     check_kinds,
     denied,
 )
+from rtflow.streams import Streams
 from rtflow.time import SECOND, parse
 
 
-class Kraken:
+class Kraken(Streams):
     """Kraken's spot market: trades, quotes, books, bars and instruments (symbol ``*``). Needs no key.
 
     ``depth`` is the number of levels a side of a book (10, 25, 100, 500 or 1000), ``interval`` the length of
@@ -124,7 +126,7 @@ class Kraken:
         for symbol in subscription.symbols("instruments"):
             if symbol != "*":
                 raise Unsupported(f"kraken lists all instruments at once; ask for '*', not {symbol!r}")
-        return Request(self.url)
+        return Request(self.url, attempts=_ATTEMPTS)
 
     def session(self, subscription: Subscription) -> KrakenSession:
         """A fresh conversation that is to end with ``subscription`` being served."""
@@ -135,6 +137,7 @@ class Kraken:
         return KrakenDecoder(self.depth)
 
 
+_ATTEMPTS = Rate(120, 600.0)  # rule 14, and room for who else shares our address
 _DEPTHS = (10, 25, 100, 500, 1000)
 _INTERVALS = {
     1: "1m",

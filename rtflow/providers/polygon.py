@@ -87,6 +87,7 @@ from rtflow.provider import (
     Traffic,
     check_kinds,
 )
+from rtflow.streams import Streams
 from rtflow.time import SECOND
 
 FEEDS = (
@@ -114,7 +115,7 @@ FEEDS = (
 _HOSTS = {"massive": "massive.com", "polygon": "polygon.io"}
 
 
-class Polygon:
+class Polygon(Streams):
     """Massive, once Polygon.io: one cluster of it.
 
     ``cluster`` is ``stocks``, ``options``, ``forex``, ``crypto``, ``indices`` or ``futures`` (all of them, or

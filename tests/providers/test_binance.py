@@ -25,7 +25,18 @@ from rtflow.events import (
     Status,
     Trade,
 )
-from rtflow.provider import Answer, Fetch, Provider, Refused, Request, Session, Subscription, Traffic
+from rtflow.provider import (
+    Answer,
+    Expiring,
+    Fetch,
+    Provider,
+    Rate,
+    Refused,
+    Request,
+    Session,
+    Subscription,
+    Traffic,
+)
 from rtflow.providers.binance import Binance
 from rtflow.time import SECOND
 from tests.fuzz import broken, survives
@@ -87,6 +98,7 @@ MARK = (
     '{"stream":"btcusdt@markPrice@1s","data":{"e":"markPriceUpdate","E":1562305380000,"s":"BTCUSDT",'
     '"p":"11794.15000000","i":"11784.62659091","P":"11784.25641265","r":"0.00038167","T":1562306400000}}'
 )
+ATTEMPTS = Rate(250, 300.0)
 LISTED = '{"result":["btcusdt@aggTrade","ethusdt@depth@100ms","what@ever"],"id":3}'
 DONE = '{"result":null,"id":1}'
 NESTED = '{"error":{"code":2,"msg":"Invalid request: invalid stream"},"id":1}'
@@ -137,22 +149,26 @@ def test_each_market_is_a_provider_that_needs_nothing(market: MARKET, name: str,
     binance: Provider = Binance(market)
     assert binance.name == name
     assert set(binance.kinds) <= set(Binance.profile.kinds)
-    assert binance.request(Subscription()) == Request(url)
-    assert binance.request(Subscription.of(quotes="BTCUSDT")) == Request(url)
+    assert binance.request(Subscription()) == Request(url, attempts=ATTEMPTS)
+    assert binance.request(Subscription.of(quotes="BTCUSDT")) == Request(url, attempts=ATTEMPTS)
     assert repr(binance) == f"Binance({market!r})"
 
 
 def test_another_host_keeps_the_paths() -> None:
     wanted = Subscription.of(quotes="BTCUSDT")
-    assert Binance(url="wss://127.0.0.1:9/").request(wanted) == Request("wss://127.0.0.1:9/stream")
+    assert Binance(url="wss://127.0.0.1:9/").request(wanted) == Request(
+        "wss://127.0.0.1:9/stream", attempts=ATTEMPTS
+    )
     usdm = Binance("usdm", url="wss://127.0.0.1:9")
-    assert usdm.request(wanted) == Request("wss://127.0.0.1:9/public/stream")
-    assert usdm.request(Subscription.of(bars="BTCUSDT")) == Request("wss://127.0.0.1:9/market/stream")
+    assert usdm.request(wanted) == Request("wss://127.0.0.1:9/public/stream", attempts=ATTEMPTS)
+    assert usdm.request(Subscription.of(bars="BTCUSDT")) == Request(
+        "wss://127.0.0.1:9/market/stream", attempts=ATTEMPTS
+    )
 
 
 def test_microseconds_are_asked_for_in_the_address() -> None:
     address = "wss://stream.binance.com:9443/stream?timeUnit=MICROSECOND"
-    assert Binance(microseconds=True).request(Subscription()) == Request(address)
+    assert Binance(microseconds=True).request(Subscription()) == Request(address, attempts=ATTEMPTS)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +204,11 @@ def test_an_option_that_the_market_lacks_is_refused_at_once(
         ("spot", {"trades": " "}, "as in 'BTCUSDT', not ' '"),
         ("spot", {"books": "A", "top_books": "A"}, "of A either books or top_books"),
         ("spot", {"trades": "A", "aggregate_trades": "A"}, "of A either trades or aggregate_trades"),
-        ("usdm", {"books": "A", "bars": "A"}, "serves bars and books at two addresses: make two feeds"),
+        (
+            "usdm",
+            {"books": "A", "bars": "A"},
+            "serves bars and books at two addresses, not over one connection",
+        ),
         ("spot", {"trades": [f"S{each}" for each in range(1025)]}, "allows 1024 streams .* not 1025"),
     ],
 )
@@ -326,6 +346,7 @@ def test_a_snapshot_comes_as_a_document_and_is_stamped_when_it_came_unless_it_sa
             snapshot=True,
             venue="binance",
             sequence=35346513512,
+            limit=1000,
         )
     ]
     assert decoded(FUTURES_SNAPSHOT, market="usdm") == [
@@ -338,8 +359,15 @@ def test_a_snapshot_comes_as_a_document_and_is_stamped_when_it_came_unless_it_sa
             snapshot=True,
             venue="binance_usdm",
             sequence=1027024,
+            limit=1000,
         )
     ]
+
+
+def test_a_snapshot_says_how_many_levels_were_asked_for() -> None:
+    [snapshot] = Binance(levels=500).decoder().decode(frame(SNAPSHOT))
+    assert isinstance(snapshot, OrderBookUpdate)
+    assert snapshot.limit == 500
 
 
 def test_a_listing_without_a_book_yet_has_no_snapshot() -> None:
@@ -693,6 +721,7 @@ class Venue:
         self.fetches: list[Fetch] = []
         self.refused: list[Refused] = []
         self.errors: list[RtflowError] = []
+        self.ends: list[str] = []
         self.hear(self.session.opened())
 
     def hear(self, answers: Iterable[Answer]) -> None:
@@ -706,6 +735,8 @@ class Venue:
                     self.fetches.append(answer)
                 case str():
                     self.sent.append(json.loads(answer))
+                case Expiring():
+                    self.ends.append(answer.reason)
                 case _:
                     raise AssertionError(answer)
 
@@ -840,9 +871,10 @@ def test_what_is_wanted_may_change_while_we_talk() -> None:
     assert venue.said() == [], "one is in flight"
     venue.accept(take)
     assert venue.settle() == [
-        request("UNSUBSCRIBE", 2, "a@trade"),
-        request("SUBSCRIBE", 3, "c@trade"),
-        request("LIST_SUBSCRIPTIONS", 4),
+        request("LIST_SUBSCRIPTIONS", 2),  # else nobody would hear that A was served, and is no longer
+        request("UNSUBSCRIBE", 3, "a@trade"),
+        request("SUBSCRIBE", 4, "c@trade"),
+        request("LIST_SUBSCRIPTIONS", 5),
     ]
 
 
@@ -966,12 +998,41 @@ def test_after_thirty_silent_seconds_it_asks_and_without_an_answer_it_leaves() -
 
 
 @pytest.mark.parametrize("text", [SHUTDOWN, BARE_SHUTDOWN])
-def test_a_server_that_is_about_to_go_is_left_at_once(text: str) -> None:
+def test_a_server_that_is_about_to_go_is_expiring_and_its_end_was_announced(text: str) -> None:
     venue = Venue(Subscription.of(trades="A"))
     venue.say(text)
-    [error] = venue.errors
+    assert venue.errors == []
+    assert venue.ends == ["the venue shuts this server down"]
+    error = venue.session.closed(1006, "")
     assert isinstance(error, Disconnected)
-    assert error.announced
+    assert error.announced, "so that a retry is immediate"
+
+
+def test_a_connection_is_replaced_an_hour_before_its_day_is_over_and_says_so_once() -> None:
+    session = Binance().session(Subscription())
+    session.started(NOW)
+    said = [[*session.wake(NOW + 23 * 3600 * SECOND + early)] for early in (-1, 0, 1)]
+    assert [Expiring("its 24 hours are almost over") in answers for answers in said] == [False, True, False]
+
+
+def test_it_serves_when_all_that_is_wanted_is_acknowledged() -> None:
+    venue = Venue(Subscription.of(trades="A"))
+    assert not venue.session.serving()
+    venue.settle()
+    assert venue.session.serving()
+    venue.hear(venue.session.wanted(Subscription.of(trades="B"), Subscription()))
+    assert not venue.session.serving()
+
+
+def test_a_book_is_served_when_it_has_a_snapshot_that_its_stream_joins_on_to() -> None:
+    venue = Venue(Subscription.of(books="ETHUSDT"))
+    venue.settle()
+    assert venue.fetched() == ["depth ETHUSDT"]
+    assert not venue.session.serving()
+    venue.document("ETHUSDT", 35346513500)
+    assert venue.session.serving()
+    venue.say(DIFFERENCE)
+    assert not venue.session.serving(), "the stream begins above where the snapshot stands"
 
 
 def test_the_end_after_a_day_was_announced_however_it_comes() -> None:
@@ -983,8 +1044,8 @@ def test_the_end_after_a_day_was_announced_however_it_comes() -> None:
     assert not early.announced
     session.wake(NOW + 24 * 3600 * SECOND - 10 * SECOND)
     for code, reason, told in (
-        (1006, "", "closed with code 1006, after its 24 hours"),
-        (1008, "bye", "bye, after its 24 hours"),
+        (1006, "", "closed with code 1006, as was announced"),
+        (1008, "bye", "bye, as was announced"),
     ):
         error = session.closed(code, reason)
         assert isinstance(error, Disconnected)
@@ -1052,8 +1113,9 @@ def test_a_snapshot_is_asked_for_when_the_stream_is_acknowledged_and_not_before(
     venue.wait(1)
     assert venue.fetches == []
     venue.accept(take)
+    url = "https://api.binance.com/api/v3/depth?limit=1000&symbol=BTCUSDT"
     assert venue.fetches == [
-        Fetch("depth BTCUSDT", "https://api.binance.com/api/v3/depth?limit=1000&symbol=BTCUSDT")
+        Fetch("depth BTCUSDT", url, weight=50, allowance=Rate(3000, 60.0)),
     ]
 
 

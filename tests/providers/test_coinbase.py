@@ -34,6 +34,7 @@ from rtflow.provider import (
     Decoder,
     Profile,
     Provider,
+    Rate,
     Refused,
     Request,
     Session,
@@ -209,11 +210,11 @@ def test_they_are_providers_that_need_nothing_but_an_address() -> None:
     assert [each.name for each in both] == ["coinbase", "coinbase_exchange"]
     wanted = Subscription.of(trades="BTC-USD", instruments="*")
     assert [each.request(wanted) for each in both] == [
-        Request("wss://advanced-trade-ws.coinbase.com"),
-        Request("wss://ws-feed.exchange.coinbase.com"),
+        Request("wss://advanced-trade-ws.coinbase.com", attempts=Rate(6, 1.0)),
+        Request("wss://ws-feed.exchange.coinbase.com", attempts=Rate(6, 1.0)),
     ]
-    assert Coinbase(url="ws://127.0.0.1:9/").request(Subscription()) == Request("ws://127.0.0.1:9/")
-    assert CoinbaseExchange(url="ws://127.0.0.1:9/").request(Subscription()) == Request("ws://127.0.0.1:9/")
+    assert Coinbase(url="ws://127.0.0.1:9/").request(Subscription()).url == "ws://127.0.0.1:9/"
+    assert CoinbaseExchange(url="ws://127.0.0.1:9/").request(Subscription()).url == "ws://127.0.0.1:9/"
 
 
 @pytest.mark.parametrize("provider", [Coinbase, CoinbaseExchange])
@@ -1732,3 +1733,13 @@ def test_one_flaw_among_ten_thousand_levels_is_found_by_halves(mocker: MockerFix
 def test_a_symbol_spelled_as_elsewhere_is_refused_at_once(provider: Coinbase | CoinbaseExchange) -> None:
     with pytest.raises(Unsupported, match=r"spells symbols as in 'BTC-USD', not 'BTC/USD' \(trades\)"):
         provider.request(Subscription.of(trades="BTC/USD"))
+
+
+def test_a_token_where_a_function_signs_is_refused_and_not_shown() -> None:
+    for make in (lambda: Coinbase(jwt=SECRET), lambda: CoinbaseExchange(sign=SECRET)):  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="is a function") as refused:
+            make()
+        assert SECRET not in str(refused.value)
+
+
+SECRET = "eyJhbGciOiJFUzI1NiJ9"

@@ -28,7 +28,7 @@ from rtflow.events import (
     Status,
     Trade,
 )
-from rtflow.provider import Answer, Provider, Refused, Request, Session, Subscription, Traffic
+from rtflow.provider import Answer, Provider, Rate, Refused, Request, Session, Subscription, Traffic
 from rtflow.providers.kraken import Kraken
 from rtflow.time import SECOND, parse
 from rtflow.transport import connect
@@ -143,10 +143,10 @@ def test_it_is_a_provider_that_needs_nothing_but_an_address() -> None:
     kraken: Provider = Kraken()
     assert kraken.name == "kraken"
     assert kraken.request(Subscription.of(trades="BTC/USD", instruments="*")) == Request(
-        "wss://ws.kraken.com/v2"
+        "wss://ws.kraken.com/v2", attempts=Rate(120, 600.0)
     )
     twin = Kraken(url="ws://127.0.0.1:9/v2")
-    assert twin.request(Subscription()) == Request("ws://127.0.0.1:9/v2")
+    assert twin.request(Subscription()).url == "ws://127.0.0.1:9/v2"
 
 
 @pytest.mark.parametrize("url", ["", "ws.kraken.com/v2", "https://ws.kraken.com/v2", "/v2"])
