@@ -10,9 +10,9 @@ def main() -> None:
     try:
         from rtflow.commands import app
     except ModuleNotFoundError as missing:
-        if (missing.name or "").split(".")[0] not in ("typer", "rich", "websockets"):
+        if (missing.name or "").split(".")[0] not in ("typer", "rich", "websockets", "dotenv"):
             raise
         sys.exit(
             f"The rtflow command needs {missing.name}, which is not installed: pip install 'rtflow[cli]'"
         )
-    app()
+    app(prog_name="rtflow")
