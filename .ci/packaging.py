@@ -12,6 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OPERATORS = "rtflow/operators/__init__.py"
+STATIC = "rtflow/show/static"
+BUNDLED = ("stage.js", "lightweight-charts.standalone.production.js", "lightweight-charts.LICENSE")
 
 
 def run(*command: str | Path, cwd: Path, code: int = 0) -> str:
@@ -46,7 +48,9 @@ def main() -> None:
         assert not [each for each in names if each.startswith(("operators/", "tests/"))], names
         with tarfile.open(sdist) as archive:
             members = {each.name.partition("/")[2] for each in archive.getmembers()}
-        for needed in ("operators/__init__.py", OPERATORS):
+        for bundled in BUNDLED:
+            assert f"{STATIC}/{bundled}" in names, f"no {bundled} in {wheel.name}: live views need it"
+        for needed in ("operators/__init__.py", OPERATORS, f"{STATIC}/stage.js"):
             assert needed in members, f"no {needed} in {sdist.name}"
 
         # The sdist, unpacked, makes the same wheel: no build depends on the link.
@@ -57,6 +61,8 @@ def main() -> None:
 
         bare = environment(work / "bare", wheel)
         run(bare / "python", "-c", "import rtflow, rtflow.operators, rtflow.providers", cwd=work)
+        drawn = "from rtflow import OrderBook, show; print(show.ladder(OrderBook()).svg())"
+        assert "<svg" in run(bare / "python", "-c", drawn, cwd=work), "pictures need no extra"
         said = run(bare / "rtflow", cwd=work, code=1)
         assert "rtflow[cli]" in said, f"without the extra, rtflow should say what to install, not: {said}"
 

@@ -110,7 +110,7 @@ def duration(nanoseconds: int) -> str:
             whole, rest = divmod(nanoseconds, size)
             decimals = f".{rest:0{places}}".rstrip("0") if rest else ""
             return f"{whole}{decimals}{unit}"
-    return "0ns"
+    return "0s"
 
 
 def span(text: str) -> int | None:
