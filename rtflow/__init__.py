@@ -8,7 +8,9 @@
 
 from rtflow import operators
 from rtflow.book import BookState, OrderBook, SpreadStats
+from rtflow.columns import Columns
 from rtflow.counters import Counters
+from rtflow.engine import CallbackFailed, RealtimeEngine
 from rtflow.errors import (
     DamagedTape,
     Disconnected,
@@ -55,10 +57,12 @@ from rtflow.events import (
     Vwap,
 )
 from rtflow.kernel import Kernel, Lifted, Operator, lift
+from rtflow.operators._reconnections import Reconnected
 from rtflow.player import replay
 from rtflow.provider import Subscription
 from rtflow.scheduler import Line, NanoScheduler
 from rtflow.tape import record
+from rtflow.ticks import WebSocketDataStream
 from rtflow.transport import Feed, connect
 
 __all__ = [
@@ -66,6 +70,8 @@ __all__ = [
     "Bar",
     "BestQuote",
     "BookState",
+    "CallbackFailed",
+    "Columns",
     "Counters",
     "DamagedTape",
     "Disconnected",
@@ -95,6 +101,8 @@ __all__ = [
     "Overflow",
     "PriceBands",
     "Quote",
+    "RealtimeEngine",
+    "Reconnected",
     "ReferencePrice",
     "Rejected",
     "Rolled",
@@ -114,6 +122,7 @@ __all__ = [
     "TradingStatus",
     "Unsupported",
     "Vwap",
+    "WebSocketDataStream",
     "connect",
     "lift",
     "operators",

@@ -19,6 +19,8 @@ EXPECTED = {
     "Bar",
     "BestQuote",
     "BookState",
+    "Columns",
+    "CallbackFailed",
     "Counters",
     "DamagedTape",
     "Disconnected",
@@ -49,6 +51,8 @@ EXPECTED = {
     "Overflow",
     "PriceBands",
     "Quote",
+    "RealtimeEngine",
+    "Reconnected",
     "ReferencePrice",
     "Rejected",
     "Rolled",
@@ -68,6 +72,7 @@ EXPECTED = {
     "TradingStatus",
     "Unsupported",
     "Vwap",
+    "WebSocketDataStream",
     "connect",
     "lift",
     "operators",
@@ -77,10 +82,15 @@ EXPECTED = {
 
 OPERATORS = {
     "anomalies",
+    "imbalance_bars",
+    "renko_bars",
+    "run_bars",
     "resample_last",
     "rolling",
     "vwap",
     "backfill",
+    "batch",
+    "rows",
     "dedupe",
     "detect_gaps",
     "watchdog",
@@ -94,6 +104,9 @@ OPERATORS = {
     "quotes_from_book",
     "retry_with_backoff",
     "spread_stats",
+    "reconnections",
+    "to_async",
+    "together",
     "window_to_bar",
 }
 
@@ -138,7 +151,14 @@ def test_every_operator_draws_its_marble_and_shows_an_example(name: str) -> None
 
 @pytest.mark.parametrize("name", sorted(OPERATORS))
 def test_options_of_an_operator_are_keyword_only(name: str) -> None:
-    subject = {"every", "provider", "operator", "types", "fetch"}  # what it is about may stand first
+    subject = {
+        "every",
+        "provider",
+        "operator",
+        "operators",
+        "types",
+        "fetch",
+    }  # what it is about may stand first
     for parameter in inspect.signature(getattr(operators, name)).parameters.values():
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY or parameter.name in subject, parameter
 

@@ -61,22 +61,32 @@ def test_the_table_of_venues_is_what_the_providers_declare() -> None:
     assert comparison.markdown() in README, "rtflow providers --markdown"
 
 
-def test_the_pipeline_of_ten_lines_prints_trades_bars_and_books() -> None:
-    with Twin("kraken", seed=1, symbols=["BTC/USD"]) as twin:
-        script = (
+def missing_from(script: str, *beginnings: str) -> set[str]:
+    """Which of ``beginnings`` no line had that ``script`` printed, with Kraken's twin for Kraken."""
+    with Twin("kraken", seed=1, symbols=["BTC/USD", "ETH/USD"]) as twin:
+        at_the_twin = (
             "import functools, rtflow.providers as venues\n"
             f"venues.Kraken = functools.partial(venues.Kraken, url={twin.url!r})\n"
-        ) + block("feed.line.join()")
-        command = [sys.executable, "-u", "-c", script]
+        )
+        command = [sys.executable, "-u", "-c", at_the_twin + script]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         ) as process:
             assert process.stdout is not None
-            missing = {"Trade(", "Bar(", "<BookState "}
+            missing = {*beginnings}
             while missing and (line := process.stdout.readline()):
                 missing = {each for each in missing if not line.startswith(each)}
             process.terminate()
-    assert not missing
+    return missing
+
+
+def test_the_pipeline_of_ten_lines_prints_trades_bars_and_books() -> None:
+    assert not missing_from(block("feed.line.join()"), "Trade(", "Bar(", "<BookState ")
+
+
+def test_the_engine_calls_back() -> None:
+    imports = "import rtflow\nfrom rtflow.providers import Kraken\n"
+    assert not missing_from(imports + block("engine.join()"), "BTC/USD ", "ETH/USD ", "Bar(")
 
 
 def test_the_same_pipeline_records_and_replays(there: Path) -> None:
