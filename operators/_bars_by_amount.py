@@ -15,6 +15,7 @@ from rtflow.counters import Counters
 from rtflow.events import Bar, Side, Trade
 from rtflow.operators._amounts_in_columns import amount_bars
 from rtflow.operators._bars_by_trades import (
+    MOST_AT_ONCE,
     Measure,
     Memory,
     Run,
@@ -108,6 +109,8 @@ class AmountBars(TradeBars[_Memory, _Run]):
 
     def _leave(self, venue: Venue[_Run], run: _Run, trade: Trade, amount: int) -> tuple[Bar, ...]:
         """All that one trade fills, of which ``amount`` has come into the bar."""
+        if self._splits and run.filled > run.goal * MOST_AT_ONCE:
+            raise ValueError(f"more than {MOST_AT_ONCE:,} bars of {float(self._target)} at {trade}")
         made: list[Bar] = []
         whole = amount
         while run.filled >= run.goal and run.forming.priced:

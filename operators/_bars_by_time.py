@@ -95,15 +95,15 @@ class TimeRules(msgspec.Struct, frozen=True):
         return reached if stretch is None else stretch[0] - 1
 
 
-class TimeBars(Kernel[Event, Bar | LateTrade]):
+class TimeBars(Kernel[Event | Columns[Any], Bar | LateTrade]):
     """The venues, and the earliest moment at which a bar of any of them is due."""
 
-    _plain: type[Any] | None = Trade  # what goes the short way at the end of push()
-    _prints: frozenset[type] = frozenset((Trade, TradeCorrection, TradeCancel))  # and what goes by _apply()
+    _prints: frozenset[type] = frozenset((Trade, TradeCorrection, TradeCancel))  # what goes by _apply()
     _kinds: frozenset[str] = frozenset(("", "trades"))  # the gaps and subscriptions that concern the bars
 
     def __init__(self, rules: TimeRules, counters: Counters) -> None:
         self._rules = rules
+        self._plain: type[Any] | None = Trade  # what goes the short way instead, at the end of push()
         self._by_arrival, self._updates, self._least_lag = rules.by_arrival, rules.updates, -rules.tolerance
         self._counters = counters
         self._venues: dict[str, Venue] = {}
@@ -111,15 +111,12 @@ class TimeBars(Kernel[Event, Bar | LateTrade]):
 
     def push(self, item: Event | Columns[Any]) -> tuple[Bar | LateTrade, ...]:
         kind = type(item)
-        if kind is Columns:
-            return time_bars(self, item)  # type: ignore[arg-type]
-        ts_recv = item.ts_recv
+        if kind not in STAMPED:
+            return self._push_other(item)
+        event: _Stamped = item  # type: ignore[assignment]
+        ts_recv = event.ts_recv
         # On a line the timers due before this item have run; where there is none, it is their turn now.
         made = () if ts_recv <= self._due else self._pass(ts_recv - 1)
-        if kind not in STAMPED:
-            self._hear(item)  # type: ignore[arg-type]
-            return made
-        event: _Stamped = item  # type: ignore[assignment]
         try:
             venue = self._venues[event.venue]
         except KeyError:
@@ -170,6 +167,14 @@ class TimeBars(Kernel[Event, Bar | LateTrade]):
         elif stamp < bar.ts_open:
             bar.open, bar.ts_open = price, stamp
         return (*made, venue.bar(bar, final=False)) if self._updates else made
+
+    def _push_other(self, item: Event | Columns[Any]) -> tuple[Bar | LateTrade, ...]:
+        """What tells no time by itself."""
+        if isinstance(item, Columns):
+            return time_bars(self, item)
+        made = self._pass(item.ts_recv - 1)
+        self._hear(item)
+        return made
 
     def flush(self) -> Iterator[Bar]:
         cut_off = [(bar, venue) for venue in self._venues.values() for bar in venue.open_bars()]
@@ -305,8 +310,8 @@ class TimeBars(Kernel[Event, Bar | LateTrade]):
             self._hear_status(item)
 
     def _hear_status(self, status: Status) -> None:
-        if status.state == "open":
-            if status.venue in self._venues:
+        if status.state in ("open", "joined"):  # a latecomer is told of these, too: they are no first sign
+            if status.state == "open" and status.venue in self._venues:
                 self._venues[status.venue].end_connection()
             return
         venue = self._venues.get(status.venue) or self._meet(status.venue, status.ts_recv)

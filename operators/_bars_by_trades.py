@@ -27,6 +27,8 @@ Sums: TypeAlias = tuple[int | Fraction, int | Fraction, int | Fraction, int | Fr
 
 _BUY, _SELL = Side.BUY, Side.SELL
 _NEVER = (1 << 63) - 1
+MOST_AT_ONCE = 100_000
+"""So many bars one trade may fill: more are of a wrong price or size, and there might be no end of them."""
 _SURE = 10**15  # of decimals with no more digits than this, no two are the same float
 _DIGITS = Context(prec=20, traps=[])  # the shortest text of a float has 17
 _WIDEST = 22  # the last power of ten that a float holds exactly
@@ -152,7 +154,7 @@ class Finer(Exception):
         self.places = {"price_places": price_places, "size_places": size_places}
 
 
-class TradeBars(Kernel[Event, Bar], Generic[_M, _R]):
+class TradeBars(Kernel[Event | Columns[Any], Bar], Generic[_M, _R]):
     """Each venue's symbols, and the bar that each of them forms. A kind of bar says when one is full."""
 
     def __init__(self, first: _M, judge: Judge, counters: Counters, *, updates: bool) -> None:
@@ -170,7 +172,7 @@ class TradeBars(Kernel[Event, Bar], Generic[_M, _R]):
     def _take(self, venue: Venue[_R], run: _R, trade: Trade, rule: Rule) -> tuple[Bar, ...]:
         """What one more trade makes; :class:`Finer` leaves the bar as it was."""
 
-    def push(self, item: Event) -> tuple[Bar, ...]:
+    def push(self, item: Event | Columns[Any]) -> tuple[Bar, ...]:
         if type(item) is not Trade:
             return self._hear(item)
         trade: Trade = item
@@ -239,7 +241,7 @@ class TradeBars(Kernel[Event, Bar], Generic[_M, _R]):
             made = (*(bar for bar in made if bar.final), *self.push(trade))
         return made
 
-    def _hear(self, item: Event) -> tuple[Bar, ...]:
+    def _hear(self, item: Event | Columns[Any]) -> tuple[Bar, ...]:
         """What is no trade."""
         if is_batch(item):
             return self._take_batch(item)

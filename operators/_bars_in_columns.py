@@ -1,10 +1,9 @@
-"""Bars of batches: by time and by amount, what a batch of trades does to them all at once.
+"""Bars of batches by time: what a batch of trades does to them all at once.
 
-Sums are formed as the event kernels form them. By time, each bar's own are added from left to right in the
-order of arrival (``np.add.at`` goes through them one by one, on top of what the bar held before). By amount
-they are exact, as whole numbers of the smallest decimal that the batch needs. So how trades are cut into
-batches cannot matter, to the last bit. What this cannot take, or must not, goes through the event kernel row
-by row.
+Sums are formed as the event kernel forms them: each bar's own are added from left to right in the order of
+arrival (``np.add.at`` goes through them one by one), on top of what the bar held before. So how trades are
+cut into batches cannot matter, to the last bit. What this cannot take, or must not, goes through the event
+kernel row by row.
 """
 
 from __future__ import annotations
@@ -41,9 +40,6 @@ _NEVER = (1 << 63) - 1
 _CLOCKS: frozenset[type] = frozenset(
     (Trade, Quote, Ticker, ReferencePrice, PriceBands, TradingStatus, Imbalance)
 )
-
-
-# -- by time ---------------------------------------------------------------------------------------------
 
 
 def time_bars(kernel: TimeBars, batch: Columns[Any]) -> tuple[Bar | LateTrade, ...]:

@@ -17,10 +17,9 @@ from rtflow.operators._stretches import Stretch
 class RevisedBars(TimeBars):
     """The same clockwork; each print is judged, and kept for as long as it may be put right."""
 
-    _plain = None
-
     def __init__(self, rules: TimeRules, judge: Judge, counters: Counters) -> None:
         super().__init__(rules, counters)
+        self._plain = None
         self._judge = judge
 
     def flush(self) -> Iterator[Bar]:

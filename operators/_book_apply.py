@@ -44,9 +44,11 @@ def book_apply(
       With ``emit=0.1``, or any seconds or ``timedelta``, a book that was updated speaks at the end of that
       stretch, aligned to the epoch, or of the source, and says what it then is; only a change of status
       never waits. ``depth`` limits the levels a state shows; the book itself is kept as deep as the venue
-      sends it.
+      sends it. A snapshot of a newer epoch takes over a live book in place: a planned cut was bridged, and
+      nothing was ever in doubt.
     - **syncing** while it waits for a snapshot: after a ``Gap``, an ``"open"`` of a newer connection, or a
-      resync that was asked for. A delta that meets a book nobody asked a snapshot for asks for one, as it
+      resync that was asked for. Of several connections that share what is wanted, each is the affair of the
+      books alone that it serves. A delta that meets a book nobody asked a snapshot for asks for one, as it
       does where a symbol is first seen. Deltas with a sequence wait for the snapshot, at most ``pending`` of
       them, the oldest giving way. Those that cannot be placed are counted ``before_snapshot``.
     - **suspect**, with the ``reason``, after a wrong checksum (``verify="always"``, taken over the depth the
@@ -148,6 +150,7 @@ class _Known(msgspec.Struct):
     sequence: int | None = None
     down: bool = False  # the connection of this epoch is gone
     unwanted: bool = False  # refused or unsubscribed: a delta is no reason to ask for it
+    served: int | None = None  # the epoch of another connection that serves it by now, too
     asked: int = 0  # resyncs in a row
     asked_at: int | None = None  # ts_recv of the last of them; it may begin with an unsubscription of ours
     beginning: bool = False  # asked for because a delta came before any snapshot: no failure of anybody's
@@ -292,6 +295,10 @@ class _Books(Kernel[Event, BookState]):
         now = update.ts_recv
         yield from self._pass(now)
         followed = self._follow(update.venue, update.symbol, update.exchange, update.epoch)
+        if (
+            update.snapshot and followed.unwanted and followed.status == "empty"
+        ):  # whoever served it before does so no longer
+            followed.epoch, followed.down = update.epoch, False
         if update.epoch < followed.epoch or (followed.down and update.epoch == followed.epoch):
             self._counters.add("old_epoch")
             return
@@ -393,6 +400,10 @@ class _Books(Kernel[Event, BookState]):
                 for followed in self._concerned(event.venue, ()):
                     if event.epoch > followed.epoch:
                         yield from self._renew(followed, event.epoch, event.ts_recv)
+            case Status(state="unbridged"):
+                for followed in self._concerned(event.venue, ()):
+                    if followed.served == event.epoch:
+                        followed.served = None
             case Status(kind="books" | "top_books" | "deep_books") if event.symbol:
                 yield from self._subscription(event)
             case Frame():
@@ -410,8 +421,8 @@ class _Books(Kernel[Event, BookState]):
 
     def _hole(self, followed: _Followed, gap: Gap) -> _Said:
         """The line was lost (an open gap), or only some of what it carried (a closed one of this epoch)."""
-        if gap.epoch < followed.epoch:
-            return
+        if gap.epoch < followed.epoch or (gap.symbols and gap.epoch != followed.epoch):
+            return  # it was of another connection
         yield from self._forget(followed, gap.ts_recv, gap.reason or "there is a gap")
         if gap.ts_end is None:
             followed.down = True
@@ -421,6 +432,7 @@ class _Books(Kernel[Event, BookState]):
     def _renew(self, followed: _Followed, epoch: int, now: int) -> _Said:
         """A new connection: a new chance, and a snapshot will come with it."""
         followed.epoch = epoch
+        followed.served = None
         followed.down = False
         followed.asked = 0
         if followed.status == "failed" and not followed.unwanted:
@@ -451,6 +463,10 @@ class _Books(Kernel[Event, BookState]):
                 followed.unwanted = True
         elif status.state == "unsubscribed":
             for followed in self._concerned(status.venue, (status.symbol,)):
+                served, followed.served = followed.served, None
+                if served not in (None, status.epoch):  # it has moved there
+                    yield from self._renew(followed, served, status.ts_recv)
+                    continue
                 # A resync may begin with an unsubscribe; what we asked for ourselves is no farewell, not even
                 # when a snapshot that was on its way has come before it.
                 if followed.waits not in ("", "uncrossing"):
@@ -465,6 +481,9 @@ class _Books(Kernel[Event, BookState]):
         elif status.state == "subscribed":
             for followed in self._concerned(status.venue, (status.symbol,)):
                 followed.unwanted = False
+                if followed.status in ("empty", "failed"):
+                    followed.epoch, followed.down = status.epoch, False
+                followed.served = None if followed.epoch == status.epoch else status.epoch
 
     # -- doubt
 

@@ -6,8 +6,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
+from msgspec.structs import replace
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 
@@ -31,7 +32,8 @@ def broadcast() -> Callable[[Observable[_T]], Observable[_T]]:  # an alias of it
     comes after that, or after the source has ended, begins anew.
 
     Late subscribers are told first where they are: if the current connection's opening has passed (an
-    ``OPEN`` frame, or a ``Status`` whose state is ``"open"``) and its close has not, they get it at once.
+    ``OPEN`` frame, or a ``Status`` whose state is ``"open"``) and its close has not, they get it at once; of
+    several connections those of all. One that has taken over is told as ``"open"``.
 
     A subscriber that raises hurts itself only. The exception goes to its own ``on_error`` and it is
     removed; the others get every item and the source notices nothing. If that ``on_error`` raises too, as
@@ -76,7 +78,7 @@ class _Broadcast(Generic[_T]):
             if run is None:
                 run = self.run = _Run(self, scheduler)
                 begins = not self.leaving  # else the leaver connects it: the old subscription ends first
-            subscriber = _Subscriber(observer, run.opening)
+            subscriber = _Subscriber(observer, [*run.openings.values()])
             run.subscribers = (*run.subscribers, subscriber)
         if begins:
             run.connect()
@@ -99,7 +101,7 @@ class _Run(Generic[_T]):
         self._scheduler = scheduler
         self._connection = SingleAssignmentDisposable()
         self.subscribers: tuple[_Subscriber[_T], ...] = ()  # never changed, only replaced
-        self.opening: _T | None = None  # what the current connection began with
+        self.openings: dict[int, Any] = {}  # what each open connection began with, by its epoch
 
     def connect(self) -> None:
         if not self._connection.is_disposed:
@@ -151,33 +153,53 @@ class _Run(Generic[_T]):
 
     def _turned(self, item: Any) -> tuple[_Subscriber[_T], ...]:
         """Who is to hear ``item``; if it opens or closes a connection, then whoever comes later knows."""
-        if item.__class__ is Frame:
-            opens, closes = item.kind is _OPEN, item.kind is _CLOSE
-        else:
-            opens, closes = item.state == "open", item.state == "closed"
-        if not opens and not closes:
+        turn = _turn_of(item)
+        if not turn:
             return self.subscribers
         with self._shared.lock:  # so that a newcomer hears it once: either told first, or with the others
-            if (
-                opens or getattr(self.opening, "epoch", item.epoch) == item.epoch
-            ):  # another's end is none of it
-                self.opening = item if opens else None
+            openings = self.openings
+            if turn == "bridged" and openings:
+                _, before = openings.popitem() if len(openings) == 1 else (0, [*openings.values()][-1])
+                openings[item.epoch] = replace(before, epoch=item.epoch, ts_recv=item.ts_recv)
+            elif turn == "closes":
+                openings.pop(item.epoch, None)  # another's end is none of theirs
+            elif turn != "bridged":
+                if turn == "opens":
+                    openings.clear()
+                openings[item.epoch] = item
             return self.subscribers
 
 
 _OPEN, _CLOSE = FrameKind.OPEN, FrameKind.CLOSE  # looking up an enum's member costs more than the comparison
+_Turn: TypeAlias = Literal["", "opens", "joins", "bridged", "closes"]
+_TURNS: dict[str, _Turn] = {
+    "open": "opens",
+    "joined": "joins",
+    "bridged": "bridged",
+    "closed": "closes",
+    "parted": "closes",
+}
+
+
+def _turn_of(item: Any) -> _Turn:
+    """What an item says of a connection: it opens as the only one, joins others, takes over, or closes."""
+    if item.__class__ is Status:
+        return _TURNS.get(item.state, "")
+    if item.kind is _OPEN:
+        return "joins" if item.payload[:1] == b"{" else "opens"  # an Opening, or no more than the URL
+    return "closes" if item.kind is _CLOSE else ""
 
 
 class _Subscriber(Generic[_T]):
     """An observer, and while it is told what it missed, what must wait meanwhile."""
 
-    def __init__(self, observer: abc.ObserverBase[_T], opening: _T | None) -> None:
+    def __init__(self, observer: abc.ObserverBase[_T], openings: list[_T]) -> None:
         self.observer = observer
         self.emit: Callable[[_T], None] = observer.on_next
         self._lock = threading.Lock()
         self._waiting: deque[Callable[[], None]] | None = None
-        if opening is not None:
-            self._waiting = deque([partial(observer.on_next, opening)])
+        if openings:
+            self._waiting = deque(partial(observer.on_next, opening) for opening in openings)
             self.emit = self._emit
 
     def catch_up(self) -> None:

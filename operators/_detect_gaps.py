@@ -76,7 +76,7 @@ class _DetectGaps(Kernel[Event, Event]):
                 gap = self._follow("trades", item, int(item.id))
             case OrderBookUpdate() if self._books and item.sequence is not None:
                 gap = self._follow("books", item, item.sequence)
-            case Status(state="open"):
+            case Status(state="open" | "joined" | "bridged"):
                 self._epochs[item.venue] = item.epoch
             case Gap():
                 self._heed(item)
@@ -107,7 +107,7 @@ class _DetectGaps(Kernel[Event, Event]):
         if not missing:
             return None
         self._counters.add("gaps")
-        epoch = self._epochs.get(item.venue, 1)
+        epoch = item.epoch if isinstance(item, OrderBookUpdate) else self._epochs.get(item.venue, 1)
         words = f"{kind} {missing} missing"
         return Gap(since, item.ts_recv, epoch, item.ts_recv, words, item.venue, (item.symbol,), kind)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -31,6 +31,7 @@ class Rule(Protocol):
     def close_if_none(self) -> bool: ...
 
 
+@runtime_checkable
 class Table(Protocol):
     """Says what a print with these conditions may do: :data:`rtflow.conditions.SALE_CONDITIONS` is one."""
 
@@ -56,12 +57,16 @@ _start = attrgetter("start")
 
 
 def judge_by(eligibility: Table | Judge | None, *, daily: bool) -> Judge:
-    """How prints are judged; without a table, each counts in full."""
+    """How prints are judged; without a table, each counts in full. TypeError for what cannot judge."""
     if eligibility is None:
         return lambda conditions, tape: EVERYTHING
-    if callable(eligibility):
-        return eligibility
-    return partial(eligibility.eligibility, daily=daily)
+    if isinstance(eligibility, Table):
+        return partial(eligibility.eligibility, daily=daily)
+    if not callable(eligibility):
+        raise TypeError(
+            f"eligibility= wants a table such as SALE_CONDITIONS or a function, not {eligibility!r}"
+        )
+    return eligibility
 
 
 class Print(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
 
+from rtflow.columns import Columns
 from rtflow.counters import Counters
 from rtflow.events import Bar, Event
 from rtflow.kernel import Lifted, lift
@@ -34,7 +35,7 @@ def imbalance_bars(
     emit: Literal["final", "update"] = "final",
     eligibility: Table | Judge | None = None,
     counters: Counters | None = None,
-) -> Lifted[Event, Bar]:
+) -> Lifted[Event | Columns[Any], Bar]:
     """One bar for every symbol whenever its buyers have traded so much more than its sellers, or less.
 
     ::
@@ -88,8 +89,8 @@ def imbalance_bars(
     not positive, bounds in the wrong order, and words that are none of the above.
     """
     rules = information_rules(of, threshold, trades, span, bounds, signs, emit)
-    counted = Counters() if counters is None else counters
-    return lift(lambda: _ImbalanceBars(rules, judge_by(eligibility, daily=False), counted))
+    judge, counted = judge_by(eligibility, daily=False), Counters() if counters is None else counters
+    return lift(lambda: _ImbalanceBars(rules, judge, counted))
 
 
 class _Expected(msgspec.Struct, frozen=True):

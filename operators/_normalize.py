@@ -55,7 +55,8 @@ def normalize(
       lost, so no ``Gap`` is said, but ``Status("bridging")`` when the new one opens and ``Status("bridged")``
       when it has taken over, both with its epoch. ``Status("unbridged")`` says that it was lost before;
     - where several connections share what is wanted, the same of each, by itself: ``Status("joined")`` and
-      ``Status("parted")`` instead of ``"open"`` and ``"closed"``, a ``Gap`` of its ``symbols`` alone;
+      ``Status("parted")`` instead of ``"open"`` and ``"closed"``, a ``Gap`` of its ``symbols`` alone; only
+      the last one that is lost is ``"closed"``;
     - ``Status("unsubscribed")`` of what an ended connection still served though nobody wanted it any more;
     - the ``Status`` of a retry, and for frames lost before they reached us a ``Lost`` and a closed ``Gap``;
     - ``Malformed`` for what breaks the venue's format, its neighbours intact. ``malformed="raise"`` ends the
@@ -108,7 +109,7 @@ class _Known(msgspec.Struct):
     settled: int = 0
     successor: tuple[int, str, Any] | None = None
     lanes: list[tuple[int, list[int], Any]] = []  # number, epochs, what its own kernel knows
-    served: list[tuple[str, str, int]] = []  # kind, symbol, epoch
+    left: list[tuple[str, str]] = []
 
 
 class _Successor:
@@ -127,8 +128,16 @@ class _Normalize(Kernel[Frame, Event]):
     _decoder: Decoder  # of the connection we are in
     _skipped: int  # how much of its count is in the counters
 
-    def __init__(self, provider: Provider, strict: bool, counters: Counters, number: int = 0) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        strict: bool,
+        counters: Counters,
+        number: int = 0,
+        first: _Normalize | None = None,
+    ) -> None:
         self._number = number  # of the lane, where several connections share what is wanted
+        self._first = self if first is None else first  # lane, which knows the others
         self._lanes: dict[int, _Normalize] = {}  # of the others, by number …
         self._by_epoch: dict[int, _Normalize] = {}  # … and by the epochs that are open
         self._provider = provider
@@ -142,7 +151,7 @@ class _Normalize(Kernel[Frame, Event]):
         self._bridge: Bridge | None = None  # while two connections speak, and until the second has settled
         self._settled = 0  # when that will be
         self._successor: _Successor | None = None
-        self._served: dict[tuple[str, str], int] = {}  # kind and symbol, and who acknowledged it last
+        self._left: set[tuple[str, str]] = set()  # kind and symbol of what was unsubscribed, or refused
 
     def push(self, item: Frame) -> tuple[Event, ...]:
         kind = item.kind
@@ -169,9 +178,8 @@ class _Normalize(Kernel[Frame, Event]):
             (number, [epoch for epoch, each in self._by_epoch.items() if each is lane], lane.state())
             for number, lane in self._lanes.items()
         ]
-        served = [(*topic, epoch) for topic, epoch in self._served.items()]
         line = self._epoch, self._since, self._gap, decoder
-        return _Known(*line, bridge, self._settled, successor, lanes, served)
+        return _Known(*line, bridge, self._settled, successor, lanes, sorted(self._left))
 
     def restore(self, state: Any) -> None:
         known = msgspec.convert(state, _Known)
@@ -188,7 +196,7 @@ class _Normalize(Kernel[Frame, Event]):
             decoder = self._provider.decoder()
             decoder.restore(said)
             self._successor = _Successor(epoch, url, decoder)
-        self._served = {(kind, symbol): epoch for kind, symbol, epoch in known.served}
+        self._left = {*known.left}
         for number, epochs, said in known.lanes:
             lane = self._lane(number)
             lane.restore(said)
@@ -197,7 +205,7 @@ class _Normalize(Kernel[Frame, Event]):
     def _lane(self, number: int) -> _Normalize:
         lane = self._lanes.get(number)
         if lane is None:
-            lane = _Normalize(self._provider, self._strict, self._counters, number)
+            lane = _Normalize(self._provider, self._strict, self._counters, number, self)
             self._lanes[number] = lane
         return lane
 
@@ -260,8 +268,6 @@ class _Normalize(Kernel[Frame, Event]):
     def _of_the_successor(self, frame: Frame, successor: _Successor) -> Iterator[Event]:
         """A frame of the connection that is to take over: its acknowledgements count, its market waits."""
         if frame.kind is FrameKind.CLOSE:
-            assert self._epoch is not None, "it comes and goes with the one that it is to take over from"
-            self._served = dict.fromkeys(self._served, self._epoch)  # by the old one, as before
             self._end_bridge()
             closing = yield from self._closing(frame)
             yield Status("unbridged", frame.ts_recv, closing.reason, epoch=frame.epoch, venue=self._venue)
@@ -305,14 +311,13 @@ class _Normalize(Kernel[Frame, Event]):
         self._gap = Gap(start, None, epoch, now, reason, self._venue, symbols)
         return (self._gap,)
 
-    def _unwanted(self, frame: Frame, wanted: tuple[str, ...] | None = None) -> Iterator[Status]:
-        """What this connection had acknowledged, and no other has, without what a ``Gap`` is to tell of."""
-        topics = [topic for topic, epoch in self._served.items() if epoch == frame.epoch]
-        for kind, symbol in sorted(topics):
-            del self._served[kind, symbol]
-            if wanted is not None and symbol not in wanted:
-                text, place = "it was not wanted any more", (symbol, kind, frame.epoch, self._venue)
-                yield Status("unsubscribed", frame.ts_recv, text, *place)
+    def _unwanted(self, frame: Frame, closing: Closing) -> Iterator[Status]:
+        """What it served to its end though nobody wanted it any more, unless it has said otherwise."""
+        text, venue = "it was not wanted any more", self._venue
+        for kind, symbol in closing.left:
+            if (kind, symbol) not in self._left:
+                self._left.add((kind, symbol))
+                yield Status("unsubscribed", frame.ts_recv, text, symbol, kind, frame.epoch, venue)
 
     def _closed(self, frame: Frame) -> Iterator[Event]:
         bridge, successor = self._bridge, self._successor
@@ -321,13 +326,14 @@ class _Normalize(Kernel[Frame, Event]):
         let_go = closing.error == "" and closing.code == 1000  # by ourselves, as another serves in its place
         if let_go and bridge is not None and successor is not None:
             yield Status("bridged", frame.ts_recv, reason, epoch=successor.epoch, venue=self._venue)
-            yield from self._unwanted(frame, ())
+            yield from self._unwanted(frame, closing)
             yield from self._cross(frame, bridge, successor)
             return
         alone = not closing.symbols
-        state: State = "closed" if alone else "parted"
+        others = let_go or successor is not None or self._others_serve()
+        state: State = "closed" if alone or not others else "parted"
         yield Status(state, frame.ts_recv, closing.reason, epoch=frame.epoch, venue=self._venue)
-        yield from self._unwanted(frame, () if let_go else closing.symbols or None)
+        yield from self._unwanted(frame, closing)
         if let_go:
             self._part()
             return
@@ -337,6 +343,11 @@ class _Normalize(Kernel[Frame, Event]):
             text, state = successor.url, "open" if alone else "joined"
             yield Status(state, frame.ts_recv, text, epoch=successor.epoch, venue=self._venue)
             yield from self._cross(frame, bridge, successor)
+
+    def _others_serve(self) -> bool:
+        """Whether a connection is open beside the one that has just been closed."""
+        first = self._first
+        return bool(first._by_epoch) or (first is not self and first._epoch is not None)
 
     def _closing(self, frame: Frame) -> Generator[Event, None, Closing]:
         try:
@@ -356,6 +367,7 @@ class _Normalize(Kernel[Frame, Event]):
             reason = f"{said.count} frames lost in the {said.where}"
             yield Gap(said.ts_first, frame.ts_recv, frame.epoch, frame.ts_recv, reason, self._venue)
         else:
+            self._note(said)
             yield msgspec.structs.replace(said, epoch=frame.epoch, venue=said.venue or self._venue)
 
     def _sorted(self, frame: Frame, events: Iterable[Event]) -> Iterator[Event]:
@@ -369,16 +381,15 @@ class _Normalize(Kernel[Frame, Event]):
                 self._since = frame.ts_recv
             elif isinstance(event, Malformed):
                 self._malformed(event)
-            elif isinstance(event, Status) and event.symbol:
-                self._note(event, frame.epoch)
+            elif isinstance(event, Status):
+                self._note(event)
             yield event
 
-    def _note(self, status: Status, epoch: int) -> None:
-        topic = status.kind, status.symbol
+    def _note(self, status: Status) -> None:
         if status.state == "subscribed":
-            self._served[topic] = epoch
-        elif status.state in ("unsubscribed", "rejected") and self._served.get(topic) == epoch:
-            del self._served[topic]
+            self._left.discard((status.kind, status.symbol))
+        elif status.state in ("unsubscribed", "rejected"):
+            self._left.add((status.kind, status.symbol))
 
     def _malformed(self, item: Malformed) -> Malformed:
         self._counters.add("malformed")

@@ -27,6 +27,8 @@ class Reconnected(msgspec.Struct, frozen=True, gc=False, tag=True, omit_defaults
 def reconnections() -> Lifted[Event, Reconnected]:
     """A ``Reconnected`` at the first data after the line was lost, for each venue in the stream.
 
+    Where several connections share what is wanted, for each of them; its ``gap`` names the symbols.
+
     ::
 
         --t1--G--R1----R2----O--g--t2--|     G: the line is lost; R: retrying; O: open; g: the gap, closed
@@ -47,31 +49,31 @@ def reconnections() -> Lifted[Event, Reconnected]:
 
 
 class _Down(msgspec.Struct):
-    """A venue's line that was lost."""
+    """A connection to a venue that was lost."""
 
     since: int  # ts_recv: when we noticed
     start: int  # ts_start of its Gap, by which that is known again
+    venue: str
     attempts: int = 0
     opened: int | None = None  # ts_recv of the last new connection
 
 
 class _Reconnections(Kernel[Event, Reconnected]):
-    """The venues whose line is lost, or that have not sent anything since."""
+    """The connections that are lost, or have not sent anything since."""
 
     def __init__(self) -> None:
         self._down: dict[str, _Down] = {}
 
     def push(self, item: Event) -> tuple[Reconnected, ...]:
-        kind = item.__class__
-        if kind is not Status and kind is not Gap:
-            return ()
         if isinstance(item, Gap):
             return self._gap(item)
-        if isinstance(item, Status) and (down := self._down.get(item.venue)) is not None:
-            if item.state == "open":
-                down.opened = item.ts_recv
-            elif item.state in ("retrying", "parked"):
-                down.attempts += 1
+        if isinstance(item, Status):
+            for down in self._down.values():
+                if down.venue == item.venue:
+                    if item.state in ("open", "joined"):
+                        down.opened = item.ts_recv
+                    elif item.state in ("retrying", "parked"):
+                        down.attempts += 1
         return ()
 
     def state(self) -> Any:
@@ -81,15 +83,16 @@ class _Reconnections(Kernel[Event, Reconnected]):
         self._down = msgspec.convert(state, dict[str, _Down])
 
     def _gap(self, gap: Gap) -> tuple[Reconnected, ...]:
-        if gap.symbols or gap.kind:
+        if gap.kind:
             return ()  # a hole on a line that stands
+        place = " ".join((gap.venue, *gap.symbols))
         if gap.ts_end is None:
-            self._down[gap.venue] = _Down(gap.ts_recv, gap.ts_start)
+            self._down[place] = _Down(gap.ts_recv, gap.ts_start, gap.venue)
             return ()
-        down = self._down.get(gap.venue)
+        down = self._down.get(place)
         if down is None or down.start != gap.ts_start:
-            return ()  # frames that a buffer lost
-        del self._down[gap.venue]
+            return ()  # another one
+        del self._down[place]
         opened = gap.ts_recv if down.opened is None else down.opened
         downtime = (opened - down.since) / SECOND
         return (Reconnected(gap.ts_recv, down.attempts, downtime, gap, gap.venue),)

@@ -5,17 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, inf
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
+from rtflow.columns import Columns
 from rtflow.counters import Counters
 from rtflow.events import Bar, Event, Trade
 from rtflow.kernel import Lifted, lift
-from rtflow.operators._bars_by_trades import Memory, Run, TradeBars, Venue, blank, units
+from rtflow.operators._bars_by_trades import (
+    MOST_AT_ONCE,
+    Memory,
+    Run,
+    TradeBars,
+    Venue,
+    blank,
+    units,
+)
 from rtflow.operators._forming import Judge, Rule, Table, judge_by
-
-_MOST = 100_000  # bricks of one trade
 
 
 def renko_bars(
@@ -25,7 +32,7 @@ def renko_bars(
     emit: Literal["final", "update"] = "final",
     eligibility: Table | Judge | None = None,
     counters: Counters | None = None,
-) -> Lifted[Event, Bar]:
+) -> Lifted[Event | Columns[Any], Bar]:
     """One bar, a brick, for every symbol whenever its price has moved by ``brick`` beyond the brick before.
 
     ::
@@ -75,13 +82,9 @@ def renko_bars(
         raise ValueError(f"{emit!r} is none of 'final', 'update'")
     if not 0 < brick < inf:
         raise ValueError(f"a brick needs a positive height, not {brick!r}")
-    height = Fraction(str(brick))
-    counted = Counters() if counters is None else counters
-    return lift(
-        lambda: _RenkoBars(
-            height, judge_by(eligibility, daily=False), counted, wicks=wicks, updates=emit == "update"
-        )
-    )
+    height, updates = Fraction(str(brick)), emit == "update"
+    judge, counted = judge_by(eligibility, daily=False), Counters() if counters is None else counters
+    return lift(lambda: _RenkoBars(height, judge, counted, wicks=wicks, updates=updates))
 
 
 class _Memory(Memory, frozen=True, kw_only=True):
@@ -134,8 +137,8 @@ class _RenkoBars(TradeBars[_Memory, _Run]):
         """The bricks from the last one to a price."""
         place, stamp = self._in_bricks(trade.price), trade.ts_event
         opens = range(high, floor(place)) if place > high else range(low, ceil(place), -1)
-        if abs(opens.stop - opens.start) > _MOST:
-            raise ValueError(f"more than {_MOST:,} bricks of {float(self._height)} at {trade}")
+        if abs(opens.stop - opens.start) > MOST_AT_ONCE:
+            raise ValueError(f"more than {MOST_AT_ONCE:,} bricks of {float(self._height)} at {trade}")
         traded = run.bar(venue.name, gap=venue.gap(run))
         made: list[Bar] = []
         for open in opens:  # noqa: A001

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
 
+from rtflow.columns import Columns
 from rtflow.counters import Counters
 from rtflow.events import Bar, Event
 from rtflow.kernel import Lifted, lift
@@ -33,7 +34,7 @@ def run_bars(
     emit: Literal["final", "update"] = "final",
     eligibility: Table | Judge | None = None,
     counters: Counters | None = None,
-) -> Lifted[Event, Bar]:
+) -> Lifted[Event | Columns[Any], Bar]:
     """One bar for every symbol whenever its buyers, or its sellers, have traded so much.
 
     ::
@@ -72,8 +73,8 @@ def run_bars(
     Raises ValueError as :func:`imbalance_bars` does.
     """
     rules = information_rules(of, threshold, trades, span, bounds, signs, emit)
-    counted = Counters() if counters is None else counters
-    return lift(lambda: _RunBars(rules, judge_by(eligibility, daily=False), counted))
+    judge, counted = judge_by(eligibility, daily=False), Counters() if counters is None else counters
+    return lift(lambda: _RunBars(rules, judge, counted))
 
 
 class _Side(msgspec.Struct, frozen=True):

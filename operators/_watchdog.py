@@ -111,10 +111,16 @@ class _Venue(msgspec.Struct):
     symbols: dict[str, _Watched] = {}
     tries: int = 0  # new connections asked for since it last showed its pace
 
-    def rest(self) -> None:
-        """The line is down: a retry's to mend, and an acknowledgement's to arm us again."""
-        self.stream = None
-        self.symbols = {}
+    def rest(self, symbols: tuple[str, ...] = ()) -> None:
+        """The line is down: a retry's to mend, and an acknowledgement's to arm us again.
+
+        Where it was one of several connections, it is down for its ``symbols`` alone.
+        """
+        for symbol in symbols:
+            self.symbols.pop(symbol, None)
+        if not symbols:
+            self.stream = None
+            self.symbols = {}
 
 
 class _Watchdog(Kernel[Event, Event]):
@@ -140,9 +146,10 @@ class _Watchdog(Kernel[Event, Event]):
         venue = self._venues.get(getattr(item, "venue", ""))
         if venue is None or venue.stream is None:
             return (item,)
-        if isinstance(item, Gap) and item.ts_end is None and not item.symbols:
-            venue.rest()
-            return (item,)
+        if isinstance(item, Gap) and item.ts_end is None:
+            venue.rest(item.symbols)
+            if not item.symbols:
+                return (item,)
         now = item.ts_recv
         asked = venue.stream.asked
         steady = venue.stream.hear(now)

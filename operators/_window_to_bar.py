@@ -203,8 +203,8 @@ def window_to_bar(
     them, gives the same bars as its events one by one, to the last bit, however they are cut and mixed with
     single events. Trades are folded as columns, at once: by amount where each counts in full, by time where
     they are of one venue and in the order of arrival. With ``session``, ``revise_for``, ``empty="flat"`` or
-    ``emit="update"`` they go through one by one. A batch comes when its last event has come: see
-    :func:`batch`.
+    ``emit="update"``, and by time with ``eligibility``, they go through one by one. A batch comes when its
+    last event has come: see :func:`batch`.
 
     **By amount.** A bar leaves with the trade that fills it: the ``ticks``-th, or the one that brings its
     volume to ``volume`` or its value (without its sign) to ``value``. Of a trade that is too large,
@@ -252,7 +252,8 @@ def window_to_bar(
     Raises ValueError for none or several of the four rules, a length or an amount that is not positive, an
     option of another rule, a negative ``grace``, ``revise_for`` or ``tolerance``, ``revise_for`` beside
     ``empty="flat"``, options that do not go together, and for words that are none of the above; TypeError for
-    a ``session`` that is none.
+    a ``session``, an ``eligibility`` or an ``origin`` that is none. For the stream, ValueError at a trade
+    that would fill more than 100,000 bars: its size is wrong, or they are much too small for such sizes.
     """
     for word, known in (
         (empty, ("none", "flat")),
@@ -283,13 +284,16 @@ def window_to_bar(
         ):
             raise ValueError("an option of every is of no use to ticks, volume and value")
         amount_rules = _amount_rules(ticks, volume, value, overshoot == "split", emit == "update")
-        return lift(lambda: AmountBars(amount_rules, judge_by(eligibility, daily=False), counted))
+        by_prints = judge_by(eligibility, daily=False)
+        return lift(lambda: AmountBars(amount_rules, by_prints, counted))
     if overshoot != "split":
         raise ValueError("overshoot is an option of volume and of value")
     if of != "trades" and (eligibility is not None or late == "emit"):
         raise ValueError(f"eligibility and late='emit' are about trades, and of no use to of={of!r}")
     if of == "bars" and (empty == "flat" or clock == "recv"):
         raise ValueError("empty='flat' and clock='recv' are for what makes the small bars, not for of='bars'")
+    if not isinstance(origin, int):
+        raise TypeError(f"origin is a stamp, in whole nanoseconds as rtflow.time makes them, not {origin!r}")
     length, wait, ahead = _length(every), nanoseconds(grace), nanoseconds(tolerance)
     revising = nanoseconds(revise_for)
     if length <= 0:
@@ -362,7 +366,7 @@ def _amount_rules(
     measure: Literal["ticks", "volume", "value"]
     measure = "value" if value is not None else "ticks" if ticks is not None else "volume"
     amount = next(each for each in (ticks, volume, value) if each is not None)
-    if measure == "ticks" and not isinstance(amount, int):
+    if measure == "ticks" and type(amount) is not int:
         raise ValueError(f"trades are counted in whole numbers, not by ticks={amount!r}")
     if measure == "ticks" and not splits:
         raise ValueError("overshoot is an option of volume and of value")

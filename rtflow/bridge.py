@@ -25,6 +25,7 @@ from rtflow.events import (
     PriceBands,
     Quote,
     ReferencePrice,
+    Status,
     Ticker,
     Trade,
 )
@@ -127,9 +128,11 @@ class Bridge:
 
     def _keeps(self, event: Event) -> bool:
         if event.__class__ not in _MARKET:
+            if isinstance(event, Status) and event.state in ("unsubscribed", "rejected"):
+                self._forget_book(event)
             return False
         if isinstance(event, OrderBookUpdate):
-            self._books.setdefault(_place(event), _Whole()).take(event)
+            self._books.setdefault(_place(event), _Whole(event.symbol)).take(event)
         elif isinstance(event, _STATES) and not _is_final(event):
             self._known[_place(event)] = event
         elif not self._was_told(key := _key(event)):
@@ -139,6 +142,13 @@ class Bridge:
             if self._holding > MOST:
                 self._lose(self._let_go(next(iter(self._held))))
         return True
+
+    def _forget_book(self, farewell: Status) -> None:
+        """Of a book that nobody serves any more there is nothing to hand on."""
+        if farewell.kind.endswith("books"):
+            for place, whole in [*self._books.items()]:
+                if whole.symbol == farewell.symbol:
+                    del self._books[place]
 
     def _was_told(self, key: str) -> bool:
         """Whether the old one had told the like of it, which then counts as this one."""
@@ -184,21 +194,24 @@ _Numbered: TypeAlias = tuple[int, Event]
 class _Whole:
     """A book that is about to be told as a whole, with the last update that went into it."""
 
-    def __init__(self) -> None:
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
         self.last: OrderBookUpdate | None = None
         self._early: list[OrderBookUpdate] = []  # came before the snapshot
         self._book = OrderBook()
 
     @classmethod
-    def of(cls, last: OrderBookUpdate | None, early: list[OrderBookUpdate], levels: Any) -> _Whole:
+    def of(
+        cls, symbol: str, last: OrderBookUpdate | None, early: list[OrderBookUpdate], levels: Any
+    ) -> _Whole:
         """What said this as its state."""
-        whole = cls()
+        whole = cls(symbol)
         whole.last, whole._early = last, early
         whole._book.restore(levels)
         return whole
 
     def state(self) -> _SavedWhole:
-        return self.last, self._early, self._book.state()
+        return self.symbol, self.last, self._early, self._book.state()
 
     def take(self, update: OrderBookUpdate) -> None:
         number = update.sequence
@@ -252,7 +265,7 @@ class _Whole:
         return digits if any(digits) else ()
 
 
-_SavedWhole: TypeAlias = tuple[OrderBookUpdate | None, list[OrderBookUpdate], Any]
+_SavedWhole: TypeAlias = tuple[str, OrderBookUpdate | None, list[OrderBookUpdate], Any]
 
 
 class _Saved(msgspec.Struct):

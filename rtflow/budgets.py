@@ -22,7 +22,8 @@ class Budget:
         self._rate = rate
         self._spent = deque[tuple[float, int]]()  # when, how much; some of it is still to come
         self._total = 0
-        self._from = 0.0  # nobody is served before this
+        self._from = 0.0  # nobody is served before this …
+        self._rests_until = 0.0  # … and if it is the host's own word, not even who has a reservation
         self._guard = threading.Lock()
 
     def reserve(self, amount: int, now: float) -> float:
@@ -52,7 +53,13 @@ class Budget:
     def rest(self, seconds: float, now: float) -> None:
         """Serve nobody for so long: the host has said that it was too much."""
         with self._guard:
-            self._from = max(self._from, now + seconds)
+            self._rests_until = max(self._rests_until, now + seconds)
+            self._from = max(self._from, self._rests_until)
+
+    def resting(self, now: float) -> float:
+        """The seconds for which not even a reservation counts."""
+        with self._guard:
+            return max(0.0, self._rests_until - now)
 
 
 class Budgets:

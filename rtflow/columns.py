@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from types import MappingProxyType, NoneType, UnionType
@@ -70,8 +71,9 @@ class Columns(Generic[_E]):
     """Some events of one type, in their order: a batch.
 
     ``Columns(Trade, symbol="A", ts_event=stamps, …)`` makes them of arrays, or any sequences, of equal
-    lengths; one value stands for all rows, and what is not named takes the event's default. See :meth:`of`
-    for events and :meth:`from_arrow` for tables.
+    lengths; one value stands for all rows, and what is not named takes the event's default. An array of the
+    right type is not copied, so leave it as it is from then on. See :meth:`of` for events and
+    :meth:`from_arrow` for tables.
 
     ``batch["price"]`` is a column: ``int64`` nanoseconds for stamps, ``float64`` for prices and sizes (NaN
     where an event says ``None``), ``int8`` for sides, ``bool``, and an array of objects for texts, which are
@@ -99,6 +101,7 @@ class Columns(Generic[_E]):
         missing = [name for name, each in layout.items() if each.required and name not in columns]
         if missing:
             raise ValueError(f"these columns of a {kind.__name__} are missing: {', '.join(missing)}")
+        columns = {name: _as_array(each) for name, each in columns.items()}
         long = {name: each for name, each in columns.items() if _is_many(layout[name], each)}
         rows = len(next(iter(long.values()))) if long else 1 if columns else 0
         uneven = [name for name, each in long.items() if len(each) != rows]
@@ -157,7 +160,8 @@ class Columns(Generic[_E]):
 
         Columns go by the names of the event's fields, in any order; those with a default may be missing.
         Stamps are timestamps with a zone, of any unit, or whole nanoseconds since the epoch. Numbers may be
-        of any width; texts may be dictionary-encoded or not.
+        of any width, and decimals; texts may be dictionary-encoded or not. Nothing is read out of a text, or
+        made one.
 
         Raises ValueError for columns that the event has not, lacks or cannot hold, for a null where the event
         knows no ``None``, and for a timestamp without a zone; TypeError for what does not speak Arrow, and
@@ -167,10 +171,13 @@ class Columns(Generic[_E]):
         if not hasattr(table, "__arrow_c_stream__"):
             raise TypeError(f"a {type(table).__name__} is no table: it has no __arrow_c_stream__")
         read = pyarrow.table(table)
-        layout = _layout(kind)
+        layout, names = _layout(kind), cast("list[str]", read.column_names)
+        for name, count in Counter(names).items():
+            if count > 1:
+                raise ValueError(f"columns go by their names, and two are called {name}")
         columns = {
             name: _from_arrow(pyarrow, layout[name], read.column(name)) if name in layout else ()
-            for name in read.column_names
+            for name in names
         }
         if not read.num_rows:
             Columns(kind, **columns)  # says what is wrong with the names
@@ -321,12 +328,16 @@ def refuse_batch(item: object) -> None:
 # -- what a column holds ---------------------------------------------------------------------------------
 
 _NO_STAMP = np.iinfo(np.int64).min  # what numpy calls NaT
+_LARGEST = np.iinfo(np.int64).max
+_LISTS = ("list", "large_list", "fixed_size_list", "list_view", "large_list_view")
+_EXACT = 1 << 53  # up to there, every whole number is a float
 
 
 class _Column(ABC, Generic[_F]):
     """One field of an event, and how its values stand in an array."""
 
     dtype: type[np.generic] = np.float64
+    arrow: tuple[str, ...] = ("integer", "floating", "decimal")  # the types that it is read from
 
     def __init__(self, name: str, default: Any, *, optional: bool) -> None:
         self.name = name
@@ -351,8 +362,10 @@ class _Numbers(_Column[float]):
     """Floats; NaN is ``None`` where the event knows that."""
 
     def read(self, values: Any) -> tuple[NDArray[Any], None]:
-        if _is_array(values) and values.dtype.kind in "iuf":
-            return values.astype(np.float64, copy=False), None
+        if _is_array(values) and values.dtype.kind in "iuf" and values.dtype.itemsize <= 8:
+            if values.dtype.kind == "f" or _within(values, _EXACT):
+                return values.astype(np.float64, copy=False), None
+            values = values.tolist()
         told = [*values]
         for each in told if self.optional or {*map(type, told)} != {float} else ():
             if each is None:
@@ -377,9 +390,12 @@ class _Whole(_Column[int]):
     def __init__(self, name: str, default: Any, *, optional: bool) -> None:
         super().__init__(name, default, optional=optional)
         self.stamps = name.startswith("ts_") or name in ("start", "end")
+        self.arrow = ("integer", "decimal", "timestamp") if self.stamps else ("integer", "decimal")
 
     def read(self, values: Any) -> tuple[NDArray[Any], None]:
         if _is_array(values) and values.dtype.kind in "iu":
+            if values.dtype == np.uint64 and not _within(values, _LARGEST):
+                raise self.wrong("has 64 bits, and a number does not fit in")
             return values.astype(np.int64, copy=False), None
         told = [*values]
         for at, each in enumerate(told) if {*map(type, told)} != {int} else ():
@@ -401,6 +417,7 @@ class _Flags(_Column[bool]):
     """True or false."""
 
     dtype = np.bool_
+    arrow = ("boolean",)
 
     def read(self, values: Any) -> tuple[NDArray[Any], None]:
         if _is_array(values) and values.dtype == np.bool_:
@@ -415,6 +432,7 @@ class _Sides(_Column[Side]):
     """1, -1 and 0."""
 
     dtype = np.int8
+    arrow = ("integer",)
 
     def read(self, values: Any) -> tuple[NDArray[Any], None]:
         if _is_array(values) and values.dtype.kind in "iu":
@@ -443,6 +461,7 @@ class _Texts(_Column[str]):
     def __init__(self, name: str, default: Any, *, optional: bool, tuples: bool) -> None:
         super().__init__(name, default, optional=optional)
         self.tuples = tuples
+        self.arrow = _LISTS if tuples else ("string", "large_string", "string_view")
 
     def read(self, values: Any) -> tuple[NDArray[Any], tuple[Any, ...]]:
         if isinstance(values, _Coded):
@@ -484,8 +503,22 @@ class _Coded:
         return len(self.codes)
 
 
+def _as_array(value: Any) -> Any:
+    """A data frame's column is an array, too."""
+    if isinstance(value, np.ndarray | np.generic) or not hasattr(value, "__array__"):
+        return cast("Any", value)
+    return np.asarray(value)
+
+
+def _within(whole: NDArray[Any], most: int) -> bool:
+    """Whether whole numbers are no larger than that, with or without a sign."""
+    return not whole.size or (int(whole.max()) <= most and int(whole.min()) >= -most)
+
+
 def _is_many(column: _Column[Any], value: Any) -> bool:
     """Whether it is a column, and not one value for all rows."""
+    if isinstance(value, np.ndarray) and value.ndim > 1:
+        raise column.wrong(f"is an array of {value.ndim} dimensions, not of one")
     if isinstance(column, _Texts):
         lists = (list, np.ndarray, _Coded) if column.tuples else (list, np.ndarray, _Coded, tuple)
         return isinstance(value, lists)
@@ -590,6 +623,9 @@ def _from_arrow(pyarrow: Any, column: _Column[Any], chunked: Any) -> Any:
     types, values = pyarrow.types, chunked.combine_chunks()
     if values.null_count and not column.optional:
         raise column.wrong("has nulls, and the event knows no None there")
+    kind = values.type.value_type if types.is_dictionary(values.type) else values.type
+    if not any(getattr(types, f"is_{each}")(kind) for each in ("null", *column.arrow)):
+        raise column.wrong(f"does not fit, being of {kind}: it wants {', '.join(column.arrow)}")
     try:
         if isinstance(column, _Texts):
             return _texts_from_arrow(pyarrow, column, values)
@@ -613,7 +649,7 @@ def _from_arrow(pyarrow: Any, column: _Column[Any], chunked: Any) -> Any:
 
 def _texts_from_arrow(pyarrow: Any, column: _Texts, values: Any) -> Any:
     if column.tuples:
-        return [None if each is None else tuple(each) for each in values.to_pylist()]
+        return [*map(tuple, values.to_pylist())]
     if not pyarrow.types.is_dictionary(values.type):
         values = values.cast(pyarrow.string()).dictionary_encode()
     codes = values.indices.cast(pyarrow.int32())

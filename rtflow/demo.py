@@ -8,9 +8,11 @@ import reactivex
 from rich.console import Console
 
 from rtflow import operators as op
+from rtflow.errors import RtflowError
 from rtflow.events import Gap, Lost, Malformed, Status, Trade
 from rtflow.provider import Provider
 from rtflow.providers import Alpaca, Binance, Coinbase, Kraken
+from rtflow.scheduler import wait
 from rtflow.terminal import Item, Lines, Screen, View
 from rtflow.transport import Feed, connect
 from rtflow.twin import Twin
@@ -35,19 +37,23 @@ def run(venue: str, *, seconds: float, seed: int, plain: bool, console: Console)
         provider = _provider(venue, twin)
         feed = connect(provider, trades=symbols, books=symbols)
         view: View = Lines(console) if plain else Screen(console, f"{venue} twin", feed.counters)
-        over = threading.Event()
+        over, failures = threading.Event(), list[Exception]()
 
         def fail(error: Exception) -> None:
-            view.fail(error)
+            failures.append(error)
             over.set()
 
         subscription = pipeline(feed, provider, seed=seed).subscribe(view.show, fail)
         try:
             with view.on():
-                if not over.wait(seconds / 2):
+                if not wait(over, seconds / 2):
                     twin.refuse(0.5)
                     twin.disconnect()
-                    over.wait(seconds / 2)
+                    wait(over, seconds / 2)
+                for error in failures:
+                    if not isinstance(error, RtflowError):
+                        raise error  # the terminal's: it is of no use to show it there
+                    view.fail(error)
         except KeyboardInterrupt:
             pass  # leaving early is leaving: the summary below says what was seen
         finally:

@@ -77,7 +77,7 @@ class Registration(Generic[_T]):
         return f"<{self._kind.__name__} to {self.callback!r}>"
 
     def unregister(self) -> None:
-        """Be called no more, not even with the item that others are called with. From any thread, or twice."""
+        """Be called no more, not even with the item that others get now; from any thread, once or twice."""
         self._engine._unregister(self._kind, self)
 
 
@@ -385,7 +385,8 @@ class RealtimeEngine:
         """How long bars are from now on, those of one ``symbol`` or of all that have no length of their own.
 
         Seconds, a ``timedelta`` or a text such as ``"5m"``. While the engine runs, the bar that is forming is
-        finished, and the first of the new length is the first stretch that begins after this.
+        finished, and the first of the new length is the first whole stretch that begins after this: a longer
+        one may leave a while between the two without a bar, a shorter one may begin before the old bar ends.
         """
         length = _length(seconds)
         with self._guard:
@@ -577,10 +578,10 @@ _TROUBLE: dict[type, Callable[[Any], RtflowError | None]] = {
 def _state_after(item: Status | Gap, state: State) -> State:
     if isinstance(item, Gap):
         return "reconnecting" if item.ts_end is None and not item.symbols and not item.kind else state
-    if item.state == "open":
+    if item.state in ("open", "joined"):
         return "live"
-    if item.state == "retrying":
-        return "connecting" if state == "connecting" else "reconnecting"
+    if item.state == "closed":  # of several connections, the last one
+        return "reconnecting"
     return "parked" if item.state == "parked" else state
 
 

@@ -80,6 +80,7 @@ class Closing(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     reason: str = ""
     code: int = 1006  # RFC 6455 section 7.4; 1006 when no close frame came
     symbols: tuple[str, ...] = ()  # that it served, where it was one of several
+    left: tuple[tuple[str, str], ...] = ()  # kinds and symbols that it was told to serve no longer
 
 
 class Trade(_Event, frozen=True, gc=False):

@@ -319,6 +319,16 @@ def check_kinds(provider: Provider, subscription: Subscription) -> None:
             )
 
 
+def either(choices: Iterable[object]) -> str:
+    """Two choices or more, as an error names them.
+
+    >>> either([10, 25, 100])
+    '10, 25 or 100'
+    """
+    *most, last = map(str, choices)
+    return f"{', '.join(most)} or {last}"
+
+
 def denied(status: int, text: str) -> RtflowError:
     """What an HTTP answer to the upgrade means, unless a venue says otherwise.
 

@@ -250,7 +250,7 @@ class Line(NanoTimers):
         self._alive = False
         self._working = False  # on something taken from the inlets or timers, outside the lock
         self._turn = 0  # how many times it has come back for more
-        self.unhandled: Exception | None = None  # the last one reported here
+        self.unhandled: BaseException | None = None  # the last one reported here
 
     @property
     def now_ns(self) -> int:
@@ -484,7 +484,7 @@ _Batch: TypeAlias = tuple[int, int, Sequence[_T], Callable[[], object] | None]
 """When it was read, in what order it was put, what it is, and what follows it."""
 
 
-def report(error: Exception) -> None:
+def report(error: BaseException) -> None:
     """What nobody is left to handle: told to ``threading.excepthook``, and to whoever joins the running line.
 
     Of one exception that comes several times in a row, as to each subscriber of a broadcast, once.

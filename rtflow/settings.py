@@ -171,7 +171,7 @@ def _content(variable: str, path: Path) -> str:
     except OSError as error:
         raise Unset(f"{variable} names {path}, which cannot be read: {error.strerror}") from None
     try:
-        text = content.decode().strip()
+        text = content.decode("utf-8-sig").strip()  # Notepad marks its files
     except UnicodeDecodeError:
         raise Unset(f"{variable} names {path}, which is not UTF-8 text") from None
     if not text or len(content) > _LONGEST:

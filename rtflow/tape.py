@@ -48,7 +48,7 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
@@ -60,11 +60,12 @@ from typing import Any, BinaryIO, Literal, TypeAlias
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rtflow.errors import DamagedTape
-from rtflow.events import Frame, FrameKind, Lost
+from rtflow.events import Closing, Frame, FrameKind, Lost
 from rtflow.kernel import Kernel, Operator, lift
 from rtflow.time import Duration, nanoseconds
 
@@ -90,7 +91,8 @@ def record(
     Put it below the retry, ``feed.pipe(record(path), op.retry_with_backoff(), …)``: each subscription
     carries on where the tape ends. An existing tape is continued too, unless ``overwrite`` says to begin
     anew (at the first subscription only); if its tail is damaged, the tail is cut off and the first thing
-    that is recorded, and emitted, is a ``STATUS`` frame with a ``Lost`` that says so. A run whose epochs
+    that is recorded, and emitted, is a ``STATUS`` frame with a ``Lost`` that says so. A run before it that
+    just stopped, killed or disposed, is ended by a ``CLOSE`` where it stopped. A run whose epochs
     would repeat or go back, because another process counted them, is numbered on from the tape's last
     epoch; the frames passed on keep their own.
 
@@ -202,12 +204,13 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """How far a tape reaches: bytes, frames, and the epoch and stamp it got to."""
+    """How far a tape reaches: bytes, frames, the epoch and stamp it got to, and the epochs not closed there."""
 
     offset: int = 0
     index: int = 0
     epoch: int = 0
     ts_last: int = 0
+    open: tuple[int, ...] = ()
 
 
 class TapeWriter:
@@ -306,6 +309,8 @@ class TapeWriter:
         """The first frame of a block or of an epoch, the last of a block, or one that does not fit."""
         if self._closing:
             raise ValueError(f"the tape {self._path} is closed")
+        if self._shift is None and self._end.open:
+            self._close_what_was_left(frame)
         shift = self._continues(frame) if self._shift is None else self._shift
         if not -(2**63) <= frame.ts_recv < 2**63:
             raise ValueError(f"a tape holds stamps of 64 bits, not ts_recv={frame.ts_recv}")
@@ -321,6 +326,18 @@ class TapeWriter:
         self._frames.append(frame)
         if self._held >= _BLOCK or frame.ts_recv >= self._due:
             self._settle()
+
+    def _close_what_was_left(self, first: Frame) -> None:
+        """A run that just stopped (killed, disposed) has no CLOSE, unless ``first`` goes on with it.
+
+        It gets one, where it stopped: a replay's timers run on from there to the next connection, and should
+        know that there is none.
+        """
+        goes_on = None if first.kind is FrameKind.OPEN else first.epoch
+        closing = msgspec.json.encode(Closing("Disconnected", "the recording stopped here"))
+        stamp, left = self._end.ts_last, [epoch for epoch in self._end.open if epoch != goes_on]
+        self._frames = [Frame(FrameKind.CLOSE, closing, stamp, epoch) for epoch in left]
+        self.flush()
 
     def _continues(self, first: Frame) -> int:
         """What to add to the epochs of a run that begins with ``first``."""
@@ -414,6 +431,7 @@ _KINDS = (
     FrameKind.STATUS,
 )
 _CODES = {kind._value_: code for code, kind in enumerate(_KINDS)}  # hashing an enum's member is slow
+_DATA = bytes(_CODES[kind._value_] for kind in (FrameKind.TEXT, FrameKind.BINARY, FrameKind.HTTP))
 
 _zstd: Any = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 _fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None  # not on Windows
@@ -435,6 +453,7 @@ def _encode(frames: list[Frame], end: End, shift: int) -> tuple[bytes, End]:
     """One block to stand at ``end``, and where the tape ends then."""
     count = len(frames)
     payloads = [frame.payload for frame in frames]
+    kinds = bytes([_CODES[frame.kind._value_] for frame in frames])
     stamps = np.array([frame.ts_recv for frame in frames], "<i8")
     steps = stamps.copy()
     steps[1:] -= stamps[:-1]  # may wrap, and the sum then wraps back
@@ -445,7 +464,7 @@ def _encode(frames: list[Frame], end: End, shift: int) -> tuple[bytes, End]:
             steps.tobytes(),
             struct.pack(whole_numbers, *epochs),
             struct.pack(whole_numbers, *map(len, payloads)),
-            bytes([_CODES[frame.kind._value_] for frame in frames]),
+            kinds,
             *payloads,
         )
     )
@@ -454,7 +473,20 @@ def _encode(frames: list[Frame], end: End, shift: int) -> tuple[bytes, End]:
     sizes = (len(raw), len(body), zlib.crc32(body))
     head = _HEADER.pack(_MAGIC, _VERSION, count, end.index, first, last, epoch, *sizes)
     head += zlib.crc32(head).to_bytes(4, "little")
-    return head + body, End(end.offset + len(head) + len(body), end.index + count, epoch, last)
+    lives = kinds.translate(None, _DATA)  # most blocks are of data alone, and change nothing
+    left = _left_open(frames, shift, end.open) if lives or epoch not in end.open else end.open
+    return head + body, End(end.offset + len(head) + len(body), end.index + count, epoch, last, left)
+
+
+def _left_open(frames: Iterable[Frame], shift: int, before: Iterable[int] = ()) -> tuple[int, ...]:
+    """The epochs that ``frames`` leave without a CLOSE."""
+    left = dict.fromkeys(before)
+    for frame in frames:
+        if frame.kind is FrameKind.CLOSE:
+            left.pop(frame.epoch + shift, None)
+        elif frame.kind is not FrameKind.STATUS:  # which may stand behind a CLOSE
+            left[frame.epoch + shift] = None
+    return tuple(left)
 
 
 def _decode(block: Block, body: bytes) -> list[Frame]:
@@ -596,14 +628,16 @@ def _reach(file: FileIO, after: End | None) -> tuple[End, _Torn | None]:
     """How far the tape is whole, and what is wrong with the rest if there is one."""
     if after is not None and after.offset == os.fstat(file.fileno()).st_size:
         return after, None
-    end = _START
+    end, last, torn = _START, None, None
     try:
         for block in _walk(file, end):
-            _body(file, block)
+            last = block, _body(file, block)
             end = block.end
-    except _Torn as torn:
-        return end, torn
-    return end, None
+    except _Torn as damage:
+        torn = damage
+    if last is not None:  # of several connections, one that was silent all through the last block goes unseen
+        end = replace(end, open=_left_open(_decode(*last), 0))
+    return end, torn
 
 
 def _write_all(file: FileIO, data: bytes) -> None:

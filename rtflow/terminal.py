@@ -235,7 +235,7 @@ class Screen:
                 self._bars.appendleft(item)
             case BookState():
                 self._books[item.symbol] = item
-            case Status(state="open"):
+            case Status(state="open" | "joined" | "bridged"):
                 self._line = Text(f"connected (connection {item.epoch})", style="green")
                 self._say(item)
             case Status(state="retrying" | "parked"):
@@ -243,7 +243,7 @@ class Screen:
                 self._say(item)
             case Status(state="heartbeat"):
                 pass  # it says that the line lives, and so does all else here
-            case Gap(ts_end=None):
+            case Gap(ts_end=None, symbols=()):
                 self._line = Text("disconnected", style="bold red")
                 self._say(item)
             case _:

@@ -9,7 +9,8 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeAlias, cast
 
-from reactivex import Subject, abc
+from reactivex import Subject
+from reactivex.disposable import CompositeDisposable
 
 from rtflow import operators as op
 from rtflow import time as stamps
@@ -58,7 +59,8 @@ class WebSocketDataStream:
         >>> stream.get_latest_ticks("SBIN-EQ", "NSE")
         []
 
-    Raises TypeError for a client that lacks a credential, ValueError for a ``capacity`` below 1.
+    Raises TypeError for a client that lacks a credential, ValueError for one that no header can have and for
+    a ``capacity`` below 1. Methods that are given a symbol raise Unsupported if nobody knows its token.
     """
 
     def __init__(
@@ -100,12 +102,11 @@ class WebSocketDataStream:
         self._called: Operator[Ticker, Ticker | Lost] = op.handoff(
             capacity=waiting, overflow="drop_oldest", name="ticks.callback", counters=self.counters
         )
-        self._calling = threading.Lock()  # held while a connection is made or given up
+        self._connecting = threading.Lock()  # one connect() at a time
+        self._switching = threading.Lock()  # the feed has one subscription at a time
         self._changed = threading.Condition()  # guards all that follows
         self._rings: dict[str, _Ring] = {}  # by the venue's own spelling of a symbol
-        self._subscriptions: list[abc.DisposableBase] = []
-        self._ticks: Subject[Ticker] | None = None  # to the callback
-        self._opened = False  # since connect()
+        self._run = _Run()
         self._connected = False
 
     def __repr__(self) -> str:
@@ -126,26 +127,34 @@ class WebSocketDataStream:
     def connect(self) -> bool:
         """Open the connection; whether it stands. If not, :attr:`error` says why and nothing is left open.
 
-        From then on it is made again whenever it is lost, until :meth:`disconnect`.
+        From then on it is made again whenever it is lost, until :meth:`disconnect`. Called while it is lost,
+        this is a new try, at once.
         """
-        with self._calling:
-            if not self._subscriptions or self.error is not None:
-                self._leave()
-                self._begin()
-            with self._changed:  # an attempt says how it went within the timeout
-                self._changed.wait_for(lambda: self._connected or self.error is not None, self._timeout + 1.0)
-                connected, failed = self._connected, self.error is not None
-            if failed:
-                self._leave()
-            return connected
+        with self._connecting:
+            with self._changed:
+                if self._connected:
+                    return True
+                before, run = self._run, _Run()
+                before.left, self._run, self.error = True, run, None
+            with self._switching:
+                before.subscriptions.dispose()
+                self._begin(run)
+            stands = self._stands(run)
+            if not stands:
+                self.disconnect()
+            return stands
 
     def disconnect(self) -> None:
         """Close the connection, if there is one. What was subscribed stays so, for the next one.
 
-        From any thread, also from the callback's.
+        From any thread, also from the callback's, and while another one connects.
         """
-        with self._calling:
-            self._leave()
+        with self._changed:
+            run, self._connected = self._run, False
+            run.left = True
+            self._changed.notify_all()
+        with self._switching:
+            run.subscriptions.dispose()
 
     def subscribe(self, symbols: Iterable[Key]) -> None:
         """Want the ticks of these (symbol, exchange) pairs too; before, while or after being connected.
@@ -166,8 +175,8 @@ class WebSocketDataStream:
             self._feed.remove(tickers=unwanted)
             for address in unwanted:
                 if (ring := self._rings.pop(address, None)) is not None:
-                    self.counters.add("ticks.held", -len(ring.ticks))
-                    self.counters.add("ticks.dropped", len(ring.ticks))
+                    forgotten = len(ring.ticks)
+                    self._count(held=-forgotten, dropped=forgotten)
 
     def get_latest_ticks(self, symbol: str, exchange: str) -> list[Tick]:
         """The ticks that are kept of this symbol, oldest first; none where it is not subscribed.
@@ -201,52 +210,63 @@ class WebSocketDataStream:
         """Disconnect."""
         self.disconnect()
 
-    def _begin(self) -> None:
-        self.error, self._opened = None, False
+    def _begin(self, run: _Run) -> None:
         if self._callback is not None:
-            self._ticks = Subject()
-            self._subscriptions.append(self._ticks.pipe(self._called).subscribe(self._call))
-        self._subscriptions.append(self._events.subscribe(self._note, self._fail))
+            run.subscriptions.add(run.ticks.pipe(self._called).subscribe(self._call))
+        run.subscriptions.add(self._events.subscribe(partial(self._note, run), partial(self._fail, run)))
 
-    def _leave(self) -> None:
-        while self._subscriptions:
-            self._subscriptions.pop().dispose()
-        self._connected = False
+    def _stands(self, run: _Run) -> bool:
+        """Whether there is a connection, as soon as that is known; if not, there is an error."""
+        with self._changed:
+            known = self._changed.wait_for(  # an attempt says how it went within the timeout
+                lambda: run.left or self._connected or self.error is not None, self._timeout + 1.0
+            )
+            if run.left or not known:
+                why = "disconnect() was called" if run.left else f"no answer within {self._timeout:g} s"
+                self.error = Disconnected(why)
+            return self._connected
 
     # -- on the line ---------------------------------------------------------------------------------------
 
-    def _note(self, event: Event) -> None:
+    def _note(self, run: _Run, event: Event) -> None:
         if isinstance(event, Ticker):
-            if self._keep(event) and self._ticks is not None:
-                self._ticks.on_next(event)
+            if self._keep(event):
+                run.ticks.on_next(event)
         elif isinstance(event, Status):
-            if event.state == "open":
-                self._opened = True
-                self._become(connected=True)
+            if event.state in ("open", "joined"):
+                run.opened = True
+                self._become(run, connected=True)
             elif event.state == "closed":
-                self._become(connected=False)
-            elif event.state in ("retrying", "parked") and not self._opened:
-                self._fail(Disconnected(event.text))
+                self._become(run, connected=False)
+            elif event.state in ("retrying", "parked") and not run.opened:
+                self._become(run, connected=False, error=Disconnected(event.text))
 
-    def _fail(self, error: Exception) -> None:
-        self._become(connected=False, error=error)
+    def _fail(self, run: _Run, error: Exception) -> None:
+        self._become(run, connected=False, error=error)
+        run.ticks.on_completed()
 
-    def _become(self, *, connected: bool, error: Exception | None = None) -> None:
+    def _become(self, run: _Run, *, connected: bool, error: Exception | None = None) -> None:
         with self._changed:
-            self._connected = connected
-            self.error = error
-            self._changed.notify_all()
+            if not run.left:
+                self._connected, self.error = connected, error
+                self._changed.notify_all()
 
     def _keep(self, ticker: Ticker) -> bool:
         """Whether anybody wants it."""
         with self._changed:
-            self.counters.add("ticks.in")
             ring = self._rings.get(ticker.symbol)
             if ring is None:
-                self.counters.add("ticks.unwanted")  # it was under way when it was unsubscribed
+                self._count(came=1, unwanted=1)  # it was under way when it was unsubscribed
                 return False
-            self.counters.add("ticks.held" if ring.keep(ticker) else "ticks.dropped")
+            room = ring.keep(ticker)
+            self._count(came=1, held=int(room), dropped=int(not room))
             return True
+
+    def _count(self, *, came: int = 0, held: int = 0, dropped: int = 0, unwanted: int = 0) -> None:
+        more = {"in": came, "held": held, "dropped": dropped, "unwanted": unwanted}
+        counters = self.counters
+        counts = {f"ticks.{what}": counters[f"ticks.{what}"] + count for what, count in more.items()}
+        counters.update(counts)  # from a dict: all at once, for whoever reads on another thread
 
     # -- on the callback's thread --------------------------------------------------------------------------
 
@@ -272,6 +292,16 @@ class WebSocketDataStream:
         if not token:
             raise Unsupported(f"no token is known of {symbol!r} on {exchange!r}: give it in instruments=")
         return f"{place}:{token}"
+
+
+class _Run:
+    """From one connect() to its end."""
+
+    def __init__(self) -> None:
+        self.ticks: Subject[Ticker] = Subject()  # to the callback
+        self.subscriptions = CompositeDisposable()
+        self.opened = False  # it had a connection
+        self.left = False  # by disconnect(), or by another connect()
 
 
 class _Ring:

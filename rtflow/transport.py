@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import partial
+from heapq import heappop, heappush
 from random import Random
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -579,7 +580,8 @@ class _Lane:
     def closing(self, link: _Link, error: str, reason: str, code: int) -> Closing:
         """How a connection ended, and what it served where others serve the rest."""
         symbols = set[str]() if self._reader.single else {symbol for _, symbol in link.told.topics}
-        return Closing(error, reason, code, tuple(sorted(symbols)))
+        left = link.asked.topics - self.wanted.topics
+        return Closing(error, reason, code, tuple(sorted(symbols)), tuple(sorted(left)))
 
     def opening(self, url: str, after: int | None) -> bytes:
         """The payload of an OPEN."""
@@ -692,7 +694,8 @@ class _Link:
         self.close_code = 1006
         self.ends = ""  # why the venue will cut it, where that is known
         self.served_since: int | None = None  # the stamp since which all that is wanted has been served
-        self.told = lane.wanted  # what the session knows of what is wanted
+        self.told = lane.wanted  # what the session knows of what is wanted …
+        self.asked = self.told  # … and of what ever was
         self._reader = reader
         self._lane = lane
         self._feed = feed
@@ -700,7 +703,9 @@ class _Link:
         self._opening: _Attempt | None = None
         self._opens_at: float | None = None  # time.monotonic() of our turn at the host
         self._attempts: Budget | None = None
-        self._fetches = deque[tuple[float, Fetch]]()  # documents whose turn has not come, and when it will
+        self._fetches: list[tuple[float, int, Fetch]] = []  # by when it is their turn, and who was first
+        self._fetched = 0  # how many have been asked for
+        self._under_way: Fetch | None = None
         self._splitter = Splitter()
         self._outgoing = bytearray()
         self._heard = 0.0  # time.monotonic() of the last byte
@@ -738,8 +743,10 @@ class _Link:
 
     def work(self) -> None:
         """What is due, whether or not anything has come."""
-        if self._opens_at is not None and time.monotonic() >= self._opens_at:
-            self._open()
+        if self._opens_at is not None and (now := time.monotonic()) >= self._opens_at:
+            self._opens_at = now + (0.0 if self._attempts is None else self._attempts.resting(now))
+            if self._opens_at == now:
+                self._open()
         if self._opening is not None:
             self._look_for_a_socket(self._opening)
         if self.epoch:
@@ -780,7 +787,7 @@ class _Link:
             return 0.0
         due = self._session.due()
         waits = [_LONGEST_SLEEP if due is None else max(0.0, (due - self._feed.line.now_ns) / SECOND)]
-        if self._fetches:
+        if self._fetches and self._under_way is None:
             waits.append(max(0.0, self._fetches[0][0] - time.monotonic()))
         if (patience := self._feed._keepalive) is not None:
             silent_by = self._heard + patience if self._pinged is None else self._pinged + 2 * patience
@@ -833,12 +840,15 @@ class _Link:
         wanted = self._lane.wanted
         if wanted is not self.told:
             told, self.told = self.told, wanted
+            self.asked |= wanted
             added, removed = wanted - told, told - wanted
             if added or removed:
                 self._say(self._session.wanted(added, removed))
 
     def _heed(self, fetch: Fetch, outcome: bytes | Exception) -> None:
         """A document has come, or not: the session hears of it, and so does the stream."""
+        if fetch is self._under_way:
+            self._under_way = None
         stamp = self._reader.stamp()
         frames: list[Frame] = []
         try:
@@ -848,7 +858,8 @@ class _Link:
                 self._say(self._session.received(frames[0]))
             else:
                 error = _unfetched(outcome, fetch, self._feed._timeout)
-                if isinstance(error, Throttled) and (budget := self._budget(fetch)) is not None:
+                budget = None if error is outcome else self._budget(fetch)  # it was the host who said so
+                if isinstance(error, Throttled) and budget is not None:
                     budget.rest(error.retry_after, time.monotonic())
                 venue = self._feed.provider.name
                 told = Status("unfetched", stamp, f"{fetch.label}: {error}", epoch=self.epoch, venue=venue)
@@ -870,15 +881,23 @@ class _Link:
         if fetch.allowance is not None and wait > fetch.allowance.within:
             self._documents.come.append((fetch, Throttled("the host needs a rest", retry_after=wait)))
             self._reader.nudge()
-        elif wait:
-            self._fetches.append((now + wait, fetch))
-            self._reader.say_waiting(wait, fetch.label)
         else:
-            self._documents.fetch(fetch)
+            self._fetched += 1
+            heappush(self._fetches, (now + wait, self._fetched, fetch))
+            if wait:
+                self._reader.say_waiting(wait, fetch.label)
 
     def _keep_time(self) -> None:
-        while self._fetches and self._fetches[0][0] <= time.monotonic():
-            self._documents.fetch(self._fetches.popleft()[1])
+        while (
+            self._fetches and self._under_way is None and self._fetches[0][0] <= (clock := time.monotonic())
+        ):
+            _, number, fetch = heappop(self._fetches)
+            budget = self._budget(fetch)
+            if budget is not None and (rest := budget.resting(clock)) > 0.0:
+                heappush(self._fetches, (clock + rest, number, fetch))
+            else:
+                self._under_way = fetch
+                self._documents.fetch(fetch)
         due = self._session.due()
         if due is not None and (now := self._feed.line.now_ns) >= due:
             self._say(self._session.wake(now))

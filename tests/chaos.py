@@ -108,6 +108,12 @@ class Ledger:
     def trades(self) -> list[Trade]:
         return [event for event in self.events if isinstance(event, Trade)]
 
+    @property
+    def epoch(self) -> int:
+        """Of the connection that is believed."""
+        states = [event for event in list(self.events) if isinstance(event, Status)]
+        return next((each.epoch for each in states[::-1] if each.state in ("open", "bridged")), 0)
+
     def acknowledged(self, epoch: int) -> set[tuple[str, str]]:
         """The topics that the venue serves on a connection."""
         return {
@@ -301,6 +307,7 @@ class Speaker:
     numbered: bool = True  # whether anybody can tell that one is missing
     alone: bool = False  # one connection a key: a half-open one keeps the next out until the venue notices
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    shuts_down: bool = False  # whether it announces that it will, so that a new connection is made before
 
     @property
     def books(self) -> bool:
@@ -327,6 +334,7 @@ SPEAKERS: dict[str, Speaker] = {
         ("trades", "books"),
         _id,
         options={"messages": 1000},
+        shuts_down=True,
     ),
     "coinbase": Speaker(
         lambda twin, line: Coinbase(url=line.url), _coins("-", market="-"), ("trades", "books"), _id
@@ -369,6 +377,8 @@ def some_real_scenario(random: Random, speaker: Speaker, seconds: float) -> str:
     harms += ["trickle(20000, 100ms)", "truncate"] + ([] if speaker.alone else ["half_open"])
     if speaker.numbered and speaker.number is not None:
         harms += ["drop(2)", "drop(20)", "mute(150ms)", *(f"mute({each}, 200ms)" for each in spelled)]
+    if speaker.shuts_down:
+        harms += ["server_shutdown(seconds=3)", "server_shutdown(seconds=60)", "day_over"] * 2
     while left > 0:
         pause = random.randint(50, 350)
         left -= pause
@@ -394,10 +404,11 @@ def broken(name: str, *, seconds: float, seed: int = 1) -> Account:
         settings: dict[str, Any] = {"clock": fast, "keepalive": 0.25, "timeout": 1.0} | wanted
         feed = connect(provider, **settings)
         retried = feed.pipe(op.retry_with_backoff(base=0.05, cap=0.2, retries=None, seed=seed))
-        events = retried.pipe(op.normalize(provider), op.dedupe(), op.detect_gaps())
+        counters = Counters()
+        events = retried.pipe(op.normalize(provider), op.dedupe(counters=counters), op.detect_gaps())
         subscription = ledger.watch(events, feed.resync)
         topics = {(kind, symbol) for kind, symbols in wanted.items() for symbol in symbols}
-        _pump(twin, 0.2, lambda: ledger.acknowledged(feed.epoch) >= topics)
+        _pump(twin, 0.2, lambda: ledger.acknowledged(ledger.epoch) >= topics)
         said = some_real_scenario(Random(f"{seed} {name}"), speaker, seconds)
         with faults.play(said, twin, proxy=line) as played:
             _pump(twin, seconds)
@@ -405,7 +416,7 @@ def broken(name: str, *, seconds: float, seed: int = 1) -> Account:
         twin.silence(0.0)
         for symbol in speaker.symbols.values():
             twin.silence(0.0, symbol)
-        whole = _pump_until_whole(twin, speaker, ledger, lambda: ledger.acknowledged(feed.epoch) >= topics)
+        whole = _pump_until_whole(twin, speaker, ledger, lambda: ledger.acknowledged(ledger.epoch) >= topics)
         stopping = time.monotonic()
         subscription.dispose()
         stopped = time.monotonic() - stopping
@@ -423,6 +434,8 @@ def broken(name: str, *, seconds: float, seed: int = 1) -> Account:
         account.unexplained.append(f"{name} is not whole again after {epochs} connections: {books}")
     if ledger.error is not None:
         account.unexplained.append(f"{name} ended: {ledger.error!r}")
+    if speaker.shuts_down and counters["duplicate"]:
+        account.unexplained.append(f"{name} told {counters['duplicate']} trades twice")
     account.unexplained += [f"{name} left {each}" for each in still_there(before)]
     return account
 

@@ -21,7 +21,20 @@ from rtflow import transport
 from rtflow.book import BookState
 from rtflow.bridge import Bridge
 from rtflow.errors import Rejected, Throttled
-from rtflow.events import Bar, Event, Frame, FrameKind, Gap, Lost, OrderBookUpdate, Quote, Status, Trade
+from rtflow.events import (
+    Bar,
+    Event,
+    Frame,
+    FrameKind,
+    Gap,
+    Lost,
+    Opening,
+    OrderBookUpdate,
+    Quote,
+    State,
+    Status,
+    Trade,
+)
 from rtflow.operators import book_apply, broadcast, normalize, retry_with_backoff
 from rtflow.provider import Request, Session, Subscription
 from rtflow.providers import Binance
@@ -217,9 +230,9 @@ def test_who_leaves_while_a_cut_is_bridged_is_told_as_unsubscribed_and_has_no_bo
         a_shutdown_is_announced(line)
         line.goes_on_until(lambda: watch.statuses("bridging"))
         line.feed.remove(trades="ETHUSDT", books="ETHUSDT")
-        line.feed.add(books="BNBUSDT")
+        line.feed.add(books="SOLUSDT")
         line.until(lambda: watch.statuses("bridged"))
-        line.until(lambda: (book := watch.book("BNBUSDT")) is not None and book.status == "live")
+        line.until(lambda: (book := watch.book("SOLUSDT")) is not None and book.status == "live")
         subscription.dispose()
     assert watch.of(Gap) == []
     book = watch.book("ETHUSDT")
@@ -266,6 +279,56 @@ def test_who_comes_late_to_a_broadcast_is_told_of_the_connection_that_is_there()
         told: list[Frame] = []
         shared.subscribe(told.append)
         assert told == ([frame(FrameKind.OPEN, late)] if late else [])
+
+
+def test_who_comes_late_is_told_of_all_connections_and_of_who_has_taken_over() -> None:
+    def late(*before: Frame | Status) -> list[tuple[str, int]]:
+        source: Subject[Frame | Status] = Subject()
+        shared = source.pipe(broadcast())
+        shared.subscribe()
+        for each in before:
+            source.on_next(each)
+        told: list[Any] = []
+        shared.subscribe(told.append)
+        return [(each.state if isinstance(each, Status) else each.kind.value, each.epoch) for each in told]
+
+    def opening(epoch: int, **fields: int) -> Frame:
+        return Frame(FrameKind.OPEN, msgspec.json.encode(Opening("u", **fields)), epoch, epoch)
+
+    plain = Frame(FrameKind.OPEN, b"u", 1, 1)
+    assert late(plain, opening(2, after=1)) == [("open", 1), ("open", 2)]
+    lanes = opening(1, lane=0), opening(2, lane=1), opening(3, lane=2)
+    assert late(*lanes, Frame(FrameKind.CLOSE, b"", 4, 2)) == [("open", 1), ("open", 3)]
+    assert late(*lanes, Frame(FrameKind.OPEN, b"u", 5, 5)) == [("open", 5)]
+    alone = Status("open", 1, epoch=1), Status("bridging", 2, epoch=2), Status("bridged", 3, epoch=2)
+    assert late(*alone) == [("open", 2)]
+    assert late(*alone, Status("closed", 4, epoch=2)) == []
+    joined = Status("joined", 1, epoch=1), Status("joined", 1, epoch=2)
+    assert late(*joined, Status("parted", 2, epoch=2)) == [("joined", 1)]
+    assert late(*joined, Status("bridged", 2, epoch=3))[-1] == ("joined", 3)
+    assert late(Status("bridged", 2, epoch=3)) == []
+
+
+def test_who_hears_the_frames_of_a_bridge_late_is_told_everything_once_from_there() -> None:
+    with Twin("binance", seed=7, start=START, pace=0.0, messages=100) as twin:
+        line = Line(twin)
+        subscription = line.subscribe()
+        a_shutdown_is_announced(line)
+        line.goes_on_until(lambda: line.watch.statuses("bridged"))
+        subscription.dispose()
+    begins = next(index for index, frame in enumerate(line.frames) if frame.epoch == 2) + 1
+    source: Subject[Frame] = Subject()
+    shared = source.pipe(broadcast())
+    shared.subscribe()
+    late: list[Event] = []
+    for index, frame in enumerate(line.frames):
+        if index == begins:
+            shared.pipe(normalize(line.provider)).subscribe(late.append)
+        source.on_next(frame)
+    ids = [(each.symbol, each.id) for each in late if isinstance(each, Trade)]
+    assert len(ids) == len(set(ids))
+    assert [event for event in late if isinstance(event, Gap)] == []
+    assert late[-20:] == [each for each in line.watch.items if not isinstance(each, BookState)][-20:]
 
 
 def test_a_venue_that_refuses_what_we_are_is_not_asked_again_and_the_old_connection_goes_on() -> None:
@@ -478,6 +541,23 @@ def test_a_snapshot_of_the_old_connection_that_is_late_takes_nothing_back() -> N
     bridge.said([delta(7, 8.0, epoch=1), snapshot(5, epoch=1)])
     bridge.hold([snapshot(6)])
     assert list(bridge.cross(0)) == []
+
+
+def test_a_book_that_was_unsubscribed_meanwhile_is_not_handed_on() -> None:
+    farewells: list[tuple[State, str, int]] = [
+        ("unsubscribed", "books", 0),
+        ("rejected", "deep_books", 0),
+        ("subscribed", "books", 1),
+        ("unsubscribed", "trades", 1),
+    ]
+    for state, kind, handed_on in farewells:
+        bridge = Bridge()
+        bridge.hold([snapshot(5), msgspec.structs.replace(snapshot(5), symbol="B")])
+        bridge.hold([Status(state, 5, symbol="A", kind=kind)])
+        assert [each.symbol for each in bridge.cross(0) if isinstance(each, OrderBookUpdate)] == [
+            *(["A"] * handed_on),
+            "B",
+        ]
 
 
 def test_an_empty_side_has_no_digits() -> None:

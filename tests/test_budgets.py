@@ -56,6 +56,15 @@ def test_after_it_was_too_much_nobody_is_served_for_as_long_as_the_host_said() -
     assert budget.reserve(1, 5.0) == 0.0
 
 
+def test_while_a_host_rests_not_even_a_reservation_counts() -> None:
+    budget = Budget(Rate(1, WITHIN))
+    assert [budget.reserve(1, 0.0) for _ in range(2)] == [0.0, 10.0]
+    assert budget.resting(10.0) == 0.0, "that it is full is no rest"
+    budget.rest(5.0, now=8.0)
+    budget.rest(1.0, now=8.0)
+    assert [budget.resting(now) for now in (10.0, 13.0, 14.0)] == [3.0, 0.0, 0.0]
+
+
 def test_hosts_and_purposes_have_budgets_of_their_own() -> None:
     budgets, rate = Budgets(), Rate(1, WITHIN)
     assert budgets.of("a", "attempts", rate) is budgets.of("a", "attempts", Rate(1, WITHIN))
@@ -233,3 +242,52 @@ def test_a_host_of_documents_that_has_had_too_much_is_left_alone(reading: Readin
     got.until(lambda: [status for status in told(got) if status.state == "waiting"])
     subscription.dispose()
     assert len(moments) == 1
+
+
+def test_after_too_much_what_had_its_turn_already_waits_too(reading: Reading) -> None:
+    reading.allowance = Rate(100, 0.3)
+    outcomes: list[bytes | Exception] = [
+        urllib.error.HTTPError("http://fake.example", 429, "no", header("0"), None),
+        b"1",
+        b"2",
+    ]
+    moments: list[float] = []
+
+    def get(fetch: Fetch, request: Request, timeout: float) -> bytes:
+        moments.append(time.monotonic())
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    feed = connect(reading, open_socket=reading.open, get_document=get, budgets=Budgets())
+    subscription = feed.subscribe(Got())
+    peer = reading.peer()
+    peer.send("!fetch a", "!fetch b", "!fetch c")
+    assert [peer.hears_text() for _ in range(3)] == ["no a: Throttled", "got b: 1", "got c: 2"]
+    subscription.dispose()
+    assert moments[1] - moments[0] > 0.9, "a second is the least that a host can mean"
+
+
+def header(seconds: str) -> Message:
+    message = Message()
+    message["Retry-After"] = seconds
+    return message
+
+
+def test_who_waits_for_a_connection_waits_on_while_the_host_rests(venue: Strict) -> None:
+    venue.rate = Rate(1, 0.2)
+    budgets, first, second = Budgets(), Got(), Got()
+    subscriptions = [
+        connect(venue, trades=["A"], open_socket=venue.open, budgets=budgets).subscribe(got)
+        for got in (first, second)
+    ]
+    second.until(lambda: second.frames or first.kinds.count("status"))
+    budget = budgets.of("user:secret@fake.example:9", "attempts", venue.rate)
+    began = time.monotonic()
+    budget.rest(0.5, began)
+    venue.peer()
+    venue.peer()
+    assert time.monotonic() - began > 0.4
+    for subscription in subscriptions:
+        subscription.dispose()

@@ -213,6 +213,28 @@ def test_it_is_made_of_arrays_and_of_single_values_too() -> None:
     assert list(alone) == [trade("A")]
     none = Columns(Trade, symbol=[], ts_event=[], ts_recv=[], price=[], size=[])
     assert len(none) == 0
+    empty = np.array([], np.uint64)
+    assert len(Columns(Trade, symbol=[], ts_event=empty, ts_recv=empty, price=empty, size=empty)) == 0
+    large = Columns(Trade, symbol="A", ts_event=np.array([1], np.uint64), ts_recv=1, price=[2**54], size=1.0)
+    assert [(each.ts_event, each.price) for each in large] == [(1, 2.0**54)]
+    assert (
+        large["price"]
+        == Columns(Trade, symbol="A", ts_event=1, ts_recv=1, price=np.array([2**54]), size=1)["price"]
+    )
+
+
+@pytest.mark.parametrize("series", [pd.Series, pl.Series, pa.array])
+def test_it_is_made_of_the_columns_of_a_data_frame(series: Any) -> None:
+    made = Columns(
+        Trade,
+        symbol=series(["A", "B"]),
+        ts_event=series([STAMP, STAMP]),
+        ts_recv=STAMP + 5,
+        price=series([10.0, 11.0]),
+        size=2.0,
+        sampled=series([False, False]),
+    )
+    assert list(made) == [trade("A"), trade("B", 11.0)]
 
 
 @pytest.mark.parametrize(
@@ -270,6 +292,11 @@ def make(**changed: Any) -> Columns[Trade]:
         (lambda: make(prise=1.0), ValueError, "a Trade has no prise: it has symbol, ts_event"),
         (lambda: make(price=None, size=None), ValueError, "of a Trade are missing: price, size"),
         (lambda: make(price=[1.0]), ValueError, "one length, but price has 1, not 2"),
+        (lambda: make(price=np.ones((2, 2))), ValueError, "price is an array of 2 dimensions, not of one"),
+        (lambda: make(price=np.array([2**53 + 1, 1])), ValueError, "price holds numbers of 64 bits"),
+        (lambda: make(price=np.ones(2, np.longdouble) / 3), ValueError, "price holds numbers of 64 bits"),
+        (lambda: make(ts_event=np.array([2**63, 1], np.uint64)), ValueError, "ts_event has 64 bits"),
+        (lambda: make(ts_event=np.array([1, 2], "M8[ns]")), ValueError, "ts_event holds whole numbers"),
         (lambda: Columns(OrderBookUpdate), TypeError, "a OrderBookUpdate has no columns; these have: Trade"),
         (lambda: Columns([]), TypeError, r"a \[\] has no columns"),  # type: ignore[arg-type]
         (lambda: Columns.of([]), ValueError, "say kind="),
@@ -376,8 +403,11 @@ def table(**changed: Any) -> pa.Table:
         {"ts_event": pa.array([1], pa.timestamp("ns", "America/New_York"))},
         {"price": pa.array([10], pa.int16())},
         {"price": pa.array([10], pa.float32())},
+        {"price": pa.array([10], pa.decimal128(10, 2))},
+        {"ts_event": pa.array([1], pa.decimal128(38, 0))},  # a sum of whole numbers in DuckDB
         {"side": pa.array([0], pa.int64())},
         {"conditions": pa.array([[]], pa.list_(pa.string()))},
+        {"conditions": pa.array([[]], pa.large_list(pa.large_string()))},
         {"sampled": [False]},
     ],
 )
@@ -406,7 +436,29 @@ def test_an_empty_table_makes_an_empty_batch() -> None:
         (table(symbol=pa.array([None], pa.string())), ValueError, "symbol has nulls"),
         (table(ts_event=pa.array([1], pa.timestamp("ns"))), ValueError, "ts_event has no time zone"),
         (table(ts_event=pa.array([2**62], pa.timestamp("s", "UTC"))), ValueError, "ts_event does not fit"),
-        (table(price=["ten"]), ValueError, "price does not fit"),
+        (table(price=["ten"]), ValueError, "price does not fit, being of string: it wants integer, floating"),
+        (table(price=["10"]), ValueError, "price does not fit"),
+        (table(price=[True]), ValueError, "price does not fit"),
+        (table(price=[2**53 + 1]), ValueError, "price does not fit"),
+        (table(symbol=[5]), ValueError, "symbol does not fit"),
+        (table(symbol=pa.array([5]).dictionary_encode()), ValueError, "symbol does not fit"),
+        (table(symbol=pa.array([1], pa.timestamp("s"))), ValueError, "symbol does not fit"),
+        (table(symbol=pa.DictionaryArray.from_arrays([0], [None])), ValueError, "symbol"),
+        (table(ts_event=[1_700_000_000.0]), ValueError, "ts_event does not fit, being of double"),
+        (table(ts_event=["1"]), ValueError, "ts_event does not fit"),
+        (table(ts_event=pa.array([1], pa.duration("s"))), ValueError, "ts_event does not fit"),
+        (table(ts_event=pa.array([86_400_000], pa.date64())), ValueError, "ts_event does not fit"),
+        (table(ts_event=["1"])[:0], ValueError, "ts_event does not fit"),
+        (table(side=[True]), ValueError, "side does not fit"),
+        (table(side=[1.0]), ValueError, "side does not fit"),
+        (table(sampled=[2]), ValueError, "sampled does not fit"),
+        (table(conditions=[5]), ValueError, "conditions does not fit, being of int64"),
+        (table(conditions=["@I"]), ValueError, "conditions does not fit, being of string: it wants list"),
+        (
+            pa.Table.from_arrays([pa.array(["A"])] * 2, names=["symbol"] * 2),
+            ValueError,
+            "two are called symbol",
+        ),
         (table(conditions=[["@", None]]), ValueError, "conditions holds tuples of texts"),
         ([trade()], TypeError, "a list is no table"),
     ],

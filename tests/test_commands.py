@@ -25,7 +25,7 @@ from rtflow import tape as tapes
 from rtflow.book import BookState
 from rtflow.commands import app
 from rtflow.commands._failures import Code, explained, stopped_by_signals
-from rtflow.commands._options import Venue
+from rtflow.commands._options import Venue, listed
 from rtflow.commands._pipeline import Asked, follow
 from rtflow.commands._replay import _step_through
 from rtflow.commands._tables import COLUMNS
@@ -113,6 +113,16 @@ def ending(mocker: MockerFixture) -> Ending:
 
 
 # -- stream and book -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["stream", "kraken", "-s", ", ,"], ["book", "kraken", ""]])
+def test_where_no_symbol_is_named_nothing_is_asked(arguments: list[str]) -> None:
+    assert "no symbol is named" in run(*arguments, "--url", "ws://127.0.0.1:9", code=2).stderr
+
+
+def test_symbols_are_named_with_commas_and_blanks_or_again() -> None:
+    assert listed(["A, B", "C,", "A"]) == ["A", "B", "C"]
+    assert listed([]) == []
 
 
 def test_a_stream_shows_trades_where_nothing_was_named(twin: Twin, ending: Ending) -> None:
@@ -378,12 +388,21 @@ def test_a_file_of_bars_is_whole_or_not_there(tmp_path: Path) -> None:
         (b"symbol,ts_event,price,size\nA,1,dear,1\n", "row 1: Expected `float`, got `str` - at `$.price`"),
         (b"symbol,ts_event,price,size\nA,1\n", "row 1: Object missing required field `price`"),
         (b"symbol,ts_event,price,size\n\xff,1,1,1\n", "is not UTF-8 text"),
+        (b"symbol,ts_event,price,size\nA,1,1,1\nA,2,nan,1\n", "row 2: no trade has a price of nan"),
+        (b"symbol,ts_event,price,size\nA,1,1,-5\n", "row 1: no trade has a price of 1 and a size of -5"),
     ],
 )
 def test_a_table_that_holds_no_trades_is_refused_by_row(content: bytes, words: str, tmp_path: Path) -> None:
     source = tmp_path / "trades.csv"
     source.write_bytes(content)
     assert words in run("bars", source, tmp_path / "bars.csv", "--every", "1s", code=1).stderr
+
+
+def test_a_table_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "trades.parquet"
+    source.write_bytes(b"PAR1 no more PAR1")
+    said = run("bars", source, tmp_path / "bars.csv", "--every", "1s", code=1).stderr
+    assert f"{source} is no Parquet file that can be read: " in said
 
 
 def test_a_target_that_is_there_stays_unless_told(tmp_path: Path) -> None:
@@ -407,7 +426,8 @@ def test_without_pyarrow_parquet_says_what_to_install(tmp_path: Path, mocker: Mo
 def test_a_damaged_tape_gives_its_whole_part_and_says_so(tape: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.tape"
     cut.write_bytes(tape.read_bytes()[:-100])
-    run("bars", cut, tmp_path / "bars.csv", "--venue", "kraken", "--every", "1s")
+    said = run("bars", cut, tmp_path / "bars.csv", "--venue", "kraken", "--every", "1s").stderr
+    assert "frames lost" in said
     assert rows(tmp_path / "bars.csv")
     assert "Lost" in run("replay", "kraken", cut).stdout
 
@@ -477,6 +497,7 @@ def test_a_twin_says_where_it_is_and_what_to_try() -> None:
             "--step and --speed exclude each other",
         ),
         (["replay", "kraken", __file__, "--speed", "-1"], 2, "a replay's speed is positive"),
+        (["replay", "kraken", __file__, "--kind", "gossip"], 2, "kraken has no 'gossip'; it offers bars,"),
         (
             ["replay", "kraken", __file__, "--since", "noon"],
             2,

@@ -15,12 +15,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import reactivex
 import websocket
 from pytest_mock import MockerFixture
+from reactivex import operators as ops
 
 from rtflow import WebSocketDataStream
 from rtflow import operators as op
 from rtflow.errors import Disconnected, Rejected, Unsupported
+from rtflow.events import Status
 from rtflow.instruments import Instruments
 from rtflow.ticks import Key, Tick
 from rtflow.twin import Twin
@@ -288,6 +291,61 @@ def test_reconnect_on_disconnect(world: World) -> None:
     assert not stream.connected
 
 
+def test_to_disconnect_ends_an_attempt_that_is_under_way(mocker: MockerFixture) -> None:
+    under_way, release = threading.Event(), threading.Event()
+
+    def create(*_: Any, **__: Any) -> None:
+        under_way.set()
+        release.wait(PATIENCE)
+
+    mocker.patch.object(websocket, "create_connection", side_effect=create)
+    stream, said = WebSocketDataStream(CLIENT), list[bool]()
+    connecting = threading.Thread(target=lambda: said.append(stream.connect()))
+    connecting.start()
+    assert under_way.wait(PATIENCE)
+    stream.disconnect()
+    connecting.join(PATIENCE / 2)  # of the 10 s that an attempt may take
+    assert said == [False]
+    assert str(stream.error) == "disconnect() was called"
+    release.set()
+
+
+def test_to_connect_while_the_line_is_lost_is_a_new_try(mocker: MockerFixture) -> None:
+    world = Mocked(mocker)
+    patient = op.retry_with_backoff(base=60.0, jitter=None)
+    stream = WebSocketDataStream(CLIENT, retry=patient)
+    assert stream.connect()
+    world.refuse()
+    world.cut()
+    until(lambda: not stream.connected)
+    assert stream.connect() is False, "and not in a minute"
+    assert isinstance(stream.error, Disconnected)
+    world.close()
+
+
+def test_a_retry_that_says_nothing_is_not_waited_for_without_end(mocker: MockerFixture) -> None:
+    mocker.patch.object(websocket, "create_connection", side_effect=ConnectionRefusedError())
+    silent = ops.catch(lambda *_: reactivex.never())
+    stream = WebSocketDataStream(CLIENT, timeout=0.05, retry=silent)
+    assert stream.connect() is False
+    assert str(stream.error) == "no answer within 0.05 s"
+
+
+def test_what_a_connection_says_that_was_left_changes_nothing(mocker: MockerFixture) -> None:
+    world = Mocked(mocker)
+    stream = world.stream()
+    assert stream.connect()
+    before = stream._run
+    stream.disconnect()
+    stream._note(before, Status("open", 1))
+    assert repr(stream).startswith("<WebSocketDataStream not connected")
+    assert stream.connect()
+    stream._fail(before, Disconnected("long ago"))
+    assert repr(stream).startswith("<WebSocketDataStream connected")
+    assert stream.error is None
+    world.close()
+
+
 def test_a_line_that_is_lost_is_not_connected(world: World) -> None:
     stream = world.stream()
     assert stream.connect()
@@ -298,12 +356,13 @@ def test_a_line_that_is_lost_is_not_connected(world: World) -> None:
 
 def test_the_end_of_the_day_is_told_and_a_new_connection_is_a_new_try() -> None:
     world = Real()
-    stream = world.stream()
+    stream = world.stream(print)
     assert stream.connect()
     world.twin.provoke("expire")
     until(lambda: stream.error is not None)
     assert isinstance(stream.error, Rejected)
     assert not stream.connected
+    assert left_over() == [], "nor the callback's thread"
     assert stream.connect() is False
     world.close()
 
@@ -494,6 +553,7 @@ def test_100_000_ticks_while_eight_read_and_four_subscribe_and_unsubscribe(mocke
     assert stream.connect()
     until(lambda: len(world.wanted()) == 2)
     over, breath, faults = threading.Event(), threading.Event(), list[object]()
+    counters, places = stream.counters, [ADDRESSES[SBIN], ADDRESSES[RELIANCE]]
 
     def read() -> None:
         for key in (SBIN, RELIANCE):
@@ -505,6 +565,11 @@ def test_100_000_ticks_while_eight_read_and_four_subscribe_and_unsubscribe(mocke
                 told = [round(tick[name] * 100 - tick["volume"]) for name in ("open", "high", "low", "close")]
                 if told != [100, 300, 50, 200]:
                     faults.append(("torn", tick))
+
+    def count() -> None:
+        now = {name.removeprefix("ticks."): number for name, number in dict(counters).items()}
+        if now.get("in", 0) != sum(now.get(each, 0) for each in ("held", "dropped", "unwanted")):
+            faults.append(now)
 
     def change() -> None:
         stream.subscribe([RELIANCE, FUTURE])
@@ -519,10 +584,9 @@ def test_100_000_ticks_while_eight_read_and_four_subscribe_and_unsubscribe(mocke
         except Exception as error:  # noqa: BLE001 - the test tells it
             faults.append(error)
 
-    threads = [threading.Thread(target=work, args=[turn]) for turn in [read] * 8 + [change] * 4]
+    threads = [threading.Thread(target=work, args=[turn]) for turn in [read] * 8 + [change] * 4 + [count]]
     for each in threads:
         each.start()
-    counters, places = stream.counters, [ADDRESSES[SBIN], ADDRESSES[RELIANCE]]
     for sent in range(0, ticks, batch):
         world.send(*places * (batch // 2))
         until(lambda sent=sent: counters["ticks.in"] > sent - 20_000)  # type: ignore[misc]

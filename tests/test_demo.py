@@ -57,6 +57,19 @@ def test_a_refused_key_ends_it_at_once_with_what_the_venue_said(mocker: MockerFi
     assert "hidden" not in text_of(out)
 
 
+class Closed(io.StringIO):
+    """What the demo writes to when ``head`` has read enough."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_it_ends_at_once_when_nobody_reads_on() -> None:
+    out = Console(file=Closed(), width=120, height=40, highlight=False)
+    with pytest.raises(BrokenPipeError):
+        demo.run("kraken", seconds=60.0, seed=1, plain=True, console=out)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
 def test_ctrl_c_leaves_cleanly() -> None:
     command = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -16,6 +17,7 @@ from reactivex.disposable import Disposable
 from rtflow import CallbackFailed, RealtimeEngine, scheduler
 from rtflow import operators as op
 from rtflow.book import BookState
+from rtflow.engine import Registration, _state_after
 from rtflow.errors import Disconnected, MalformedFrame, Overflow, Rejected, Throttled, Unsupported
 from rtflow.events import (
     Bar,
@@ -28,6 +30,7 @@ from rtflow.events import (
     Quote,
     Stale,
     Status,
+    Ticker,
     Trade,
 )
 from rtflow.operators._reconnections import Reconnected
@@ -68,7 +71,8 @@ def engine(twin: Twin) -> Iterator[RealtimeEngine]:
 class Told:
     """A venue whose frames carry what they mean, by number."""
 
-    name, kinds, skipped = "told", ("trades", "quotes", "books"), 0
+    name, skipped = "told", 0
+    kinds: tuple[str, ...] = ("trades", "quotes", "books")
 
     def __init__(self) -> None:
         self.said: list[Event] = []
@@ -312,11 +316,53 @@ def test_any_type_of_item_has_a_hook() -> None:
     assert line.asked == ["reconnect"]
 
 
-@pytest.mark.parametrize("wrong", [lambda engine: engine.on("Trade"), lambda engine: engine.on_trade(5)])
-def test_what_is_no_type_and_what_is_no_callback_is_refused(wrong: Callable[[Any], object]) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda engine: engine.on("Trade"),
+        lambda engine: engine.on(object),
+        lambda engine: engine.on([Trade]),
+        lambda engine: engine.on_trade(5),
+    ],
+)
+def test_what_is_no_item_and_what_is_no_callback_is_refused(wrong: Callable[[Any], object]) -> None:
     engine, _ = virtual()
     with pytest.raises(TypeError):
         wrong(engine)
+
+
+def test_a_callback_that_another_unregisters_is_not_called_with_the_same_item() -> None:
+    got: list[object] = []
+    later: list[Registration[Any]] = []
+    engine, line = virtual({1: trade(1), 2: Rejected("no more")})
+    for hook in (engine.on_trade, engine.on_error):
+        hook(lambda _: later.pop(0).unregister())
+        later.append(hook(got.append))
+    started(engine, line)
+    line.scheduler.advance_by(3)
+    assert (got, later) == ([], [])
+    assert state(engine) == "failed"
+
+
+def test_a_callback_that_stops_it_is_the_last_that_is_called() -> None:
+    got: list[object] = []
+    engine, line = virtual({1: trade(1), 2: trade(2)})
+    engine.on_trade(lambda _: engine.stop())
+    engine.on_trade(got.append)
+    started(engine, line)
+    line.scheduler.advance_by(3)
+    assert (got, state(engine)) == ([], "stopped")
+
+
+def test_what_a_callback_knows_of_itself_is_not_mixed_up_with_its_registration() -> None:
+    def callback(item: object) -> None: ...
+
+    callback.unregister, callback.symbol = "mine", "mine too"  # type: ignore[attr-defined]
+    engine, _ = virtual()
+    handle = engine.on_trade(callback)
+    assert handle.symbol is None
+    handle.unregister()
+    assert not handle.registered
 
 
 def test_a_symbols_callback_hears_of_gaps_and_statuses_that_concern_it() -> None:
@@ -359,6 +405,19 @@ def test_a_callbacks_exception_comes_to_on_error_and_nowhere_else(mocker: Mocker
     assert (failed.callback, failed.item, str(failed.__cause__)) == (broken.callback, trade(1), "mine")
     assert "broken raised" in str(failed)
     assert not excepthook.called
+
+
+def test_a_callback_that_exits_ends_nothing_but_itself(engine: RealtimeEngine) -> None:
+    watch, errors = Watch(), list[Exception]()
+    leave = partial(lambda key, item: sys.exit(key), "a secret")
+    engine.on_trade(leave)
+    engine.on_trade(watch.on_next)
+    engine.on_error(errors.append)
+    with engine.start([BITCOIN]):
+        watch.until(lambda: len(watch.items) > 2)
+    assert isinstance(errors[0], CallbackFailed)
+    assert isinstance(errors[0].__cause__, SystemExit)
+    assert str(errors[0]).startswith("partial raised, given Trade("), "what is bound to it is not told"
 
 
 def test_without_on_error_and_where_that_raises_itself_the_excepthook_is_told(mocker: MockerFixture) -> None:
@@ -648,6 +707,39 @@ def test_the_kinds_follow_the_callbacks_and_what_is_named() -> None:
     ]
 
 
+def test_other_kinds_go_by_their_names_and_by_what_is_made_of_them() -> None:
+    engine, line = virtual()
+    engine.on(Ticker)(print)
+    engine.start("A", news=["B"])
+    engine.on(OrderBookUpdate)(print)
+    engine.add(imbalances="C")
+    engine.stop()
+    assert [(when, {kind: each for kind, each in kinds.items() if each}) for when, kinds in line.wanted] == [
+        ("start", {"tickers": ["A"], "news": ["B"]}),
+        ("add", {"books": ["A"]}),
+        ("add", {"imbalances": ["C"]}),
+    ]
+
+
+def test_a_venue_with_other_kinds_only_serves_all_that_it_has() -> None:
+    engine, line = virtual()
+    line.venue.kinds = ("news",)
+    engine.start("A")
+    engine.remove("A")
+    engine.stop()
+    assert line.wanted[0][1]["news"] == ["A"]
+    assert line.wanted[1] == ("remove", {"news": ["A"]})
+
+
+def test_tickers_of_angel_one_come_to_a_callback() -> None:
+    watch = Watch()
+    with Twin("angelone", seed=5) as twin:
+        engine = RealtimeEngine(AngelOne("jwt", "key", "client", "feed", url=twin.url))
+        engine.on(Ticker)(watch.on_next)
+        with engine.start(["nse_cm:3045"]):
+            watch.until(lambda: watch.of(Ticker, "nse_cm:3045"))
+
+
 def test_symbols_come_and_go_while_it_runs(engine: RealtimeEngine) -> None:
     watch = Watch()
     engine.on_book_update(watch.on_next)
@@ -678,8 +770,33 @@ def test_a_book_is_forgotten_with_its_symbol_though_the_venue_says_nothing() -> 
     engine.stop()
 
 
+def test_an_update_that_was_under_way_brings_no_book_back_but_to_add_it_does() -> None:
+    update = OrderBookUpdate("A", 1, 1, ((1.0, 1.0),), ((2.0, 1.0),), snapshot=True, venue="told")
+    engine, line = virtual({1: update, 3: update, 5: update})
+    started(engine, line)
+    line.scheduler.advance_by(2)
+    engine.remove("A")
+    line.scheduler.advance_by(2)
+    assert engine.books == {}
+    engine.add("A")
+    line.scheduler.advance_by(2)
+    assert [*engine.books] == ["A"]
+    engine.stop()
+
+
+def test_the_books_that_were_asked_for_do_not_change_in_ones_hands() -> None:
+    update = OrderBookUpdate("A", 1, 1, ((1.0, 1.0),), ((2.0, 1.0),), snapshot=True, venue="told")
+    engine, line = virtual({1: update})
+    started(engine, line)
+    books = engine.books
+    line.scheduler.advance_by(2)
+    assert (books, [*engine.books]) == ({}, ["A"])
+    engine.stop()
+
+
 def test_there_are_no_books_before_the_first_start(engine: RealtimeEngine) -> None:
-    assert dict(engine.books) == {}
+    assert engine.books == {}
+    assert engine.book(BITCOIN) is None
 
 
 def test_counters_tell_of_every_stage(engine: RealtimeEngine) -> None:
@@ -764,3 +881,21 @@ def test_a_connection_of_ones_own_making_is_used(twin: Twin) -> None:
         engine.items.subscribe(lambda item: threads.add(threading.current_thread().name))
         watch.until(lambda: watch.of(Trade))
     assert threads == {"rtflow-mine"}
+
+
+def test_of_several_connections_only_the_last_that_is_lost_takes_the_line_along() -> None:
+    story: list[tuple[Status | Gap, str]] = [
+        (Status("joined", 1), "live"),
+        (Status("parted", 2), "live"),
+        (Gap(1, None, 1, 2, symbols=("A",)), "live"),
+        (Status("retrying", 3), "live"),
+        (Status("closed", 4), "reconnecting"),
+        (Status("retrying", 5), "reconnecting"),
+        (Status("joined", 6), "live"),
+        (Status("bridging", 7), "live"),
+        (Status("retrying", 8), "live"),
+    ]
+    now: Any = "connecting"
+    for item, then in story:
+        now = _state_after(item, now)
+        assert now == then

@@ -17,7 +17,7 @@ from reactivex import abc
 from reactivex import operators as ops
 from reactivex.disposable import Disposable
 
-from rtflow.scheduler import Inlet, Line, NanoScheduler, NanoTimers, report, running, running_line
+from rtflow.scheduler import Inlet, Line, NanoScheduler, NanoTimers, report, running, running_line, wait
 
 
 class FakeClock:
@@ -480,6 +480,15 @@ def test_who_joins_is_told_of_the_last_exception_nobody_handled(
         line.join(5.0)
     assert reported == [*errors.values()], "one exception that several hear of is printed once"
     assert line.join(5.0), "and it is raised once"
+
+
+def test_a_wait_ends_by_what_it_waits_for_or_by_its_time() -> None:
+    event = threading.Event()
+    assert wait(event, 0.0) is False
+    assert wait(event, 0.25) is False, "longer than it goes without an ear for Ctrl-C"
+    threading.Timer(0.25, event.set).start()
+    assert wait(event) is True
+    assert wait(event, 0.0) is True
 
 
 def test_off_the_line_it_is_only_reported(monkeypatch: pytest.MonkeyPatch) -> None:

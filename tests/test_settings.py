@@ -60,9 +60,10 @@ def test_the_first_name_that_is_set_counts() -> None:
     assert settings.sources("polygon", environ=both | {"MASSIVE_API_KEY": "  "}) == {"key": "POLYGON_API_KEY"}
 
 
-def test_a_mounted_file_is_read_without_the_white_space_around_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("around", ["\n  {} \n", "{}\r\n", "\ufeff{}"])
+def test_a_mounted_file_is_read_without_what_editors_put_around_it(tmp_path: Path, around: str) -> None:
     path = tmp_path / "secret"
-    path.write_text(f"\n  {SECRET} \n")
+    path.write_text(around.format(SECRET), "utf-8", newline="")
     environ = {"APCA_API_KEY_ID": "PK1", "APCA_API_SECRET_KEY_FILE": str(path)}
     alpaca = settings.provider("alpaca", environ=environ)
     assert isinstance(alpaca, Alpaca)

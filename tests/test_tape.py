@@ -29,10 +29,13 @@ from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 from reactivex.testing import ReactiveTest, TestScheduler
 
+from rtflow import operators as op
 from rtflow import tape
 from rtflow.errors import DamagedTape, Disconnected
-from rtflow.events import Frame, FrameKind, Lost
+from rtflow.events import Bar, Frame, FrameKind, Lost
 from rtflow.player import replay
+from rtflow.providers import Kraken
+from rtflow.rehearsal import Rehearsal, venue
 from rtflow.scheduler import NanoScheduler
 from rtflow.tape import Block, TapeWriter, blocks, read, record
 from tests.recorded import (
@@ -612,7 +615,57 @@ def test_a_tape_that_another_continued_meanwhile_is_read_again(path: Path) -> No
     recorded_by(recorder)
     write(path, [text(150)])
     recorded_by(recorder)
-    assert list(read(path)) == [*feed.frames[:6], text(150), *feed.frames[6:]]
+    assert list(read(path)) == [*feed.frames[:6], text(150), stopped(150, 1), *feed.frames[6:]]
+
+
+def opened(stamp: int, epoch: int) -> Frame:
+    return Frame(FrameKind.OPEN, b"wss://example.org/v2", stamp, epoch)
+
+
+def stopped(stamp: int, epoch: int) -> Frame:
+    payload = b'{"error":"Disconnected","reason":"the recording stopped here"}'
+    return Frame(FrameKind.CLOSE, payload, stamp, epoch)
+
+
+def test_a_run_that_just_stopped_is_closed_where_it_stopped_by_the_next(path: Path) -> None:
+    write(path, [opened(10, 1), text(20, epoch=1)])
+    write(path, [opened(90, 1), text(95, epoch=1)])
+    first, second = [opened(10, 1), text(20, epoch=1)], [opened(90, 2), text(95, epoch=2)]
+    assert list(read(path)) == [*first, stopped(20, 1), *second]
+
+
+def test_of_several_connections_those_that_stopped_are_closed(path: Path) -> None:
+    closing = Frame(FrameKind.CLOSE, b"{}", 30, 1)
+    write(path, [opened(10, 1), opened(15, 2), text(20, epoch=1), text(25, epoch=2), closing])
+    write(path, [opened(90, 3)])
+    assert [*read(path)][5:] == [stopped(30, 2), opened(90, 3)]
+
+
+def test_a_run_that_ended_by_itself_is_left_as_it_is(path: Path) -> None:
+    retrying = Frame(FrameKind.STATUS, b"{}", 40, 1)
+    first = [opened(10, 1), text(20, epoch=1), Frame(FrameKind.CLOSE, b"{}", 30, 1), retrying]
+    write(path, first)
+    write(path, [opened(90, 2)])
+    assert list(read(path)) == [*first, opened(90, 2)]
+
+
+def test_a_bar_over_a_stopped_recording_says_that_it_has_a_hole(path: Path) -> None:
+    kraken = Kraken()
+    for start in 1_700_000_000, 1_700_000_028:
+        listed = venue("kraken", seed=start, symbols="BTC/USD", start=start * SECOND)
+        show = Rehearsal(kraken, listed, trades="BTC/USD")
+        with show.pipe(record(path)).subscribe(scheduler=show.scheduler):
+            show.advance(15)
+    bars: list[Bar] = []
+    replay(path).pipe(op.normalize(kraken), op.window_to_bar(every=10)).subscribe(bars.append)
+    marks = [(bar.start // SECOND % 1_700_000_000, bar.gap, bar.partial) for bar in bars]
+    assert marks == [
+        (0, False, None),
+        (10, True, None),
+        (20, True, None),
+        (30, False, None),
+        (40, False, "end"),
+    ]
 
 
 # Recording.

@@ -25,7 +25,7 @@ from rtflow.commands._replay import Since, Until
 from rtflow.commands._tables import SUFFIXES, BarsFile, Trades
 from rtflow.counters import Counters
 from rtflow.errors import DamagedTape
-from rtflow.events import Bar, Event
+from rtflow.events import Bar, Event, Lost
 from rtflow.kernel import Operator
 from rtflow.terminal import Terminal, counted
 
@@ -115,7 +115,12 @@ def _of_tape(
     told = _telling(progress, source.name, total, lambda frames: frames)
     frames = rtflow.replay(source, since=options.moment(since), until=options.moment(until))
     provider = options.reader_of(venue, choice=feed)
-    return frames.pipe(ops.do_action(told), op.normalize(provider, counters=counters))
+
+    def note(event: Event) -> None:
+        if isinstance(event, Lost):  # in the recording, or by a tape that is cut
+            counters.add("frames lost", event.count)
+
+    return frames.pipe(ops.do_action(told), op.normalize(provider, counters=counters), ops.do_action(note))
 
 
 def _telling(

@@ -300,7 +300,7 @@ class _Witness:
             if event.state == "rejected" and event.symbol:  # of all of us, an error is coming
                 self.refusals.append(event)
                 raise _Enough
-            if event.state == "open" and not self._wants_data:
+            if event.state in ("open", "joined") and not self._wants_data:
                 raise _Enough
         elif (stamp := getattr(event, "ts_event", 0)) and len(self.ages) < _SEEN:
             self.ages.append(event.ts_recv - stamp)

@@ -85,8 +85,11 @@ Json = Annotated[bool, typer.Option("--json", help="One line of JSON per item, s
 
 
 def listed(symbols: list[str]) -> list[str]:
-    """Symbols one by one, in order, each once."""
-    return list(dict.fromkeys(symbol for part in symbols for symbol in part.split(",") if symbol))
+    """Symbols one by one, in order, each once; Failure where there is nothing but commas."""
+    named = [symbol.strip() for part in symbols for symbol in part.split(",") if symbol.strip()]
+    if symbols and not named:
+        raise Failure("no symbol is named: say which, as the venue spells them", Code.USAGE)
+    return list(dict.fromkeys(named))
 
 
 def provider_of(

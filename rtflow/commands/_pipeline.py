@@ -15,6 +15,7 @@ from rtflow.commands._failures import arguments
 from rtflow.counters import Counters
 from rtflow.events import Event, Gap, Lost, Malformed, Market, OrderBookUpdate, Quote, Stale, Status, Trade
 from rtflow.provider import Provider
+from rtflow.scheduler import wait
 from rtflow.terminal import Item
 from rtflow.time import Duration
 from rtflow.transport import Feed, connect
@@ -116,7 +117,7 @@ def follow(items: Observable[_T], show: Callable[[_T], object], *, seconds: floa
 
     subscription = items.subscribe(on_next, fail, over.set)
     try:
-        over.wait(seconds)
+        wait(over, seconds)
     finally:
         subscription.dispose()
     if failures:

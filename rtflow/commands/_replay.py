@@ -17,6 +17,7 @@ from rtflow.commands._app import app
 from rtflow.commands._failures import Code, Failure, arguments
 from rtflow.commands._pipeline import Asked, follow
 from rtflow.counters import Counters
+from rtflow.provider import Subscription, check_kinds
 from rtflow.scheduler import NanoScheduler
 from rtflow.terminal import Item, Screen, View
 
@@ -57,6 +58,7 @@ def replay(
     asked = Asked.of(trades, quotes, book, bars, kind, depth)
     provider, counters = options.reader_of(venue, choice=feed), Counters()
     with arguments():
+        check_kinds(provider, Subscription.of(**dict.fromkeys(asked.kinds, "*")))
         frames = rtflow.replay(tape, speed=speed, since=options.moment(since), until=options.moment(until))
     view = options.view_of(
         f"{tape.name}", counters, asked.shows, plain=plain, json=json, live=speed is not None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
+from math import isfinite
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -34,6 +35,8 @@ class Row(msgspec.Struct):
 
     def trade(self) -> Trade:
         """The event."""
+        if not (isfinite(self.price) and isfinite(self.size) and self.size >= 0):
+            raise ValueError(f"no trade has a price of {self.price:g} and a size of {self.size:g}")
         event = _stamp(self.ts_event)
         received = event if self.ts_recv == "" else _stamp(self.ts_recv)
         side = _SIDES.get(str(self.side).lower(), Side.UNKNOWN)
@@ -55,7 +58,8 @@ class Trades:
         self._path = path
         self.done = 0
         self._csv = path.suffix == ".csv"
-        self._parquet = None if self._csv else _pyarrow(".parquet").ParquetFile(path)
+        with _readable(path):
+            self._parquet = None if self._csv else _pyarrow(".parquet").ParquetFile(path)
         self.total = path.stat().st_size if self._parquet is None else self._parquet.metadata.num_rows
 
     def __iter__(self) -> Iterator[Trade]:
@@ -87,16 +91,26 @@ class Trades:
         names = self._parquet.schema_arrow.names
         self._check(names)
         columns = [name for name in names if name in Row.__struct_fields__]
-        for batch in self._parquet.iter_batches(columns=columns):
-            for row in _in_nanoseconds(batch).to_pylist():
-                self.done += 1
-                yield {name: value for name, value in row.items() if value is not None}
+        with _readable(self._path):
+            for batch in self._parquet.iter_batches(columns=columns):
+                for row in _in_nanoseconds(batch).to_pylist():
+                    self.done += 1
+                    yield {name: value for name, value in row.items() if value is not None}
 
     def _check(self, names: Any) -> None:
         if missing := [name for name in _NEEDED if name not in names]:
             raise Failure(
                 f"{self._path} has no column {', '.join(missing)}; trades need {', '.join(_NEEDED)}"
             )
+
+
+@contextmanager
+def _readable(path: Path) -> Generator[None]:
+    """What pyarrow says of a file within the block is said of the file."""
+    try:
+        yield
+    except (ValueError, TypeError, NotImplementedError) as error:  # pyarrow's own errors are these
+        raise Failure(f"{path} is no Parquet file that can be read: {error}") from None
 
 
 def _in_nanoseconds(batch: Any) -> Any:

@@ -11,6 +11,7 @@ import typer
 
 from rtflow.commands import _options as options
 from rtflow.commands._app import app
+from rtflow.scheduler import wait
 from rtflow.twin import Listing, Twin
 from rtflow.twin.ibkr import conid
 
@@ -74,7 +75,7 @@ def twin(
         flag = f" --feed {feed}" if feed else ""
         typer.echo(f"try: rtflow stream {venue.value}{flag} --url {served.url} --symbols {symbols[0]}")
         with suppress(KeyboardInterrupt):
-            threading.Event().wait(seconds)
+            wait(threading.Event(), seconds)
 
 
 def _symbols(served: Twin, dialect: _Dialect, chosen: str) -> list[str]:

@@ -87,6 +87,7 @@ from rtflow.provider import (
     Traffic,
     check_kinds,
     denied,
+    either,
 )
 from rtflow.streams import Streams
 from rtflow.time import SECOND
@@ -154,11 +155,11 @@ class Binance(Streams):
         if place is None:
             raise Unsupported(f"binance has no market {market!r}; it has {', '.join(_MARKETS)}")
         if depth not in _DEPTHS:
-            raise Unsupported(f"{place.name} sends the best {_listed(_DEPTHS)} levels, not {depth}")
+            raise Unsupported(f"{place.name} sends the best {either(_DEPTHS)} levels, not {depth}")
         if speed not in place.speeds:
-            raise Unsupported(f"{place.name} sends books each {_listed(place.speeds)} ms, not {speed}")
+            raise Unsupported(f"{place.name} sends books each {either(place.speeds)} ms, not {speed}")
         if interval not in place.intervals:
-            raise Unsupported(f"{place.name} has bars of {_listed(place.intervals)}, not {interval!r}")
+            raise Unsupported(f"{place.name} has bars of {either(place.intervals)}, not {interval!r}")
         if microseconds and market != "spot":
             raise Unsupported(f"{place.name} has no stamps in microseconds; spot does")
         if url is not None and url.startswith("ws:") and rest_url is None:
@@ -262,7 +263,7 @@ class _Market(NamedTuple):
     def weight(self, levels: int) -> int:
         """What a snapshot of so many levels weighs; Unsupported where there is none."""
         if not 1 <= levels <= max(self.weights) or (self.exact and levels not in self.weights):
-            offer = _listed(self.weights) if self.exact else f"1 to {max(self.weights)}"
+            offer = either(self.weights) if self.exact else f"1 to {max(self.weights)}"
             raise Unsupported(f"{self.name} has snapshots of {offer} levels, not {levels}")
         return next(weight for reach, weight in self.weights.items() if levels <= reach)
 
@@ -322,11 +323,6 @@ _MARKETS = {
         False,
     ),
 }
-
-
-def _listed(choices: Iterable[object]) -> str:
-    *most, last = map(str, choices)
-    return f"{', '.join(most)} or {last}"
 
 
 # ---------------------------------------------------------------------------------------------- talking
@@ -463,10 +459,14 @@ class BinanceSession(Session):
         return answers
 
     def serving(self) -> bool:
-        return self._listed and self._wanted == self._served and all(
-            (book := self._books.get(symbol)) is not None and book.settled
-            for kind, symbol in self._wanted
-            if kind == "books"
+        return (
+            self._listed
+            and self._wanted == self._served
+            and all(
+                (book := self._books.get(symbol)) is not None and book.settled
+                for kind, symbol in self._wanted
+                if kind == "books"
+            )
         )
 
     def unfetched(self, fetch: Fetch, error: RtflowError, now: int) -> Iterable[Answer]:

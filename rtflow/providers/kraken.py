@@ -72,6 +72,7 @@ from rtflow.provider import (
     Traffic,
     check_kinds,
     denied,
+    either,
 )
 from rtflow.streams import Streams
 from rtflow.time import SECOND, parse
@@ -111,9 +112,9 @@ class Kraken(Streams):
 
     def __init__(self, *, depth: int = 10, interval: int = 1, url: str = "wss://ws.kraken.com/v2") -> None:
         if depth not in _DEPTHS:
-            raise Unsupported(f"kraken keeps books of {_listed(_DEPTHS)} levels a side, not {depth}")
+            raise Unsupported(f"kraken keeps books of {either(_DEPTHS)} levels a side, not {depth}")
         if interval not in _INTERVALS:
-            raise Unsupported(f"kraken makes bars of {_listed(_INTERVALS)} minutes, not {interval}")
+            raise Unsupported(f"kraken makes bars of {either(_INTERVALS)} minutes, not {interval}")
         if not url.startswith(("ws://", "wss://")):
             raise ValueError(f"url is a WebSocket's address, ws://… or wss://…, not {url!r}")
         self.depth = depth
@@ -160,11 +161,6 @@ _CHANNELS = {
 _KINDS = {channel: kind for kind, channel in _CHANNELS.items()}
 _NUMBERED = dict(enumerate(_CHANNELS, 1))  # rule 2: the kind that the number of a request begins with
 _NUMBERS = {kind: number * 100_000_000 for number, kind in _NUMBERED.items()}  # all below 2**31
-
-
-def _listed(numbers: Iterable[int]) -> str:
-    *most, last = map(str, numbers)
-    return f"{', '.join(most)} or {last}"
 
 
 # ---------------------------------------------------------------------------------------------- talking

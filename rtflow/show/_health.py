@@ -115,7 +115,8 @@ class _Health(Picture):
             case Status():
                 self._status(item)
             case Gap(ts_end=None):
-                self._state = ("line lost", "bad")
+                if not item.symbols:  # else others still serve
+                    self._state = ("line lost", "bad")
                 self._write(stamp, "warn", f"gap begins: {item.reason}")
             case Gap(ts_end=int(end)):
                 self._facts["gaps"] += 1
@@ -139,7 +140,7 @@ class _Health(Picture):
     def _status(self, status: Status) -> None:
         about = " ".join(filter(None, (status.kind, status.symbol, status.text)))
         match status.state:
-            case "open":
+            case "open" | "joined" | "bridged":
                 self._connections = max(self._connections, status.epoch)
                 self._state = ("connected", "good")
             case "closed":

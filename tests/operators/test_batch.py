@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import accumulate
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reactivex import Subject
 
 from rtflow import operators as op
 from rtflow.columns import DTYPES, Columns
 from rtflow.events import Event, Gap, OrderBookUpdate, Quote, Trade, TradeCancel
+from rtflow.kernel import Operator
 from rtflow.scheduler import NanoScheduler
 from rtflow.testing import marble
 from rtflow.time import SECOND
-from tests.laws import event_streams, resumes_anywhere, run, same_live_and_virtual
+from tests.laws import BEGIN, TICK, event_streams, resumes_anywhere, run, same_live_and_virtual
 
 T1, T2, T3, T4 = (Trade("A", second, second * SECOND, 10.0, 1.0) for second in (1, 2, 3, 4))
 QUOTE = Quote("A", 2, 2 * SECOND, 1.0, 1.0, 2.0, 1.0)
@@ -147,8 +151,30 @@ def test_only_looks_into_a_batch() -> None:
 
 
 def test_batches_and_rows_go_in_one_pipe() -> None:
-    scheduler, seen = NanoScheduler(), list[Any]()
     timed = marble("t-t-t|", {"t": T1}).through(lambda source: source.pipe(op.batch(count=2), op.rows()))
-    seen += [item for _, item in timed.items]
-    assert [each.price for each in seen] == [10.0, 10.0, 10.0]
-    assert scheduler.now_ns == 0
+    assert [each.price for _, each in timed.items] == [10.0, 10.0, 10.0]
+
+
+def on_time(operator: Operator[Event, Any], trades: Iterable[Trade]) -> list[Any]:
+    """What comes of trades that arrive at their time, of this scheduler, whose timers run in between."""
+    scheduler, source, made = NanoScheduler(), Subject[Event](), list[Any]()
+    source.pipe(operator).subscribe(made.append, scheduler=scheduler)
+    for trade in trades:
+        scheduler.advance_to(trade.ts_recv, inclusive=False)
+        source.on_next(trade)
+    source.on_completed()
+    return made
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3 * TICK), st.sampled_from("AB")), min_size=20, max_size=40),
+    st.sampled_from((0.3, 1.0, 2.0)),
+    st.sampled_from((3, 1000)),
+)
+def test_bars_whose_grace_is_as_long_as_a_batch_waits_miss_nothing(
+    steps: list[tuple[int, str]], every: float, count: int
+) -> None:
+    stamps = accumulate((step for step, _ in steps), initial=BEGIN)
+    trades = [Trade(name, at, at + 7, 1.0, 1.0) for at, (_, name) in zip(stamps, steps, strict=False)]
+    bars, batches = op.window_to_bar(1, grace=every), op.batch(count=count, every=every)
+    assert on_time(lambda source: source.pipe(batches, bars), trades) == on_time(bars, trades)

@@ -525,6 +525,69 @@ def test_a_gap_may_concern_some_symbols_and_give_no_reason() -> None:
     assert [(state.symbol, state.reason) for state in states] == [("B", "there is a gap")]
 
 
+def word(state: Any, at: int, epoch: int) -> Status:
+    return Status(state, at, symbol="A", kind="books", epoch=epoch, venue="v")
+
+
+def test_what_one_of_several_connections_lost_is_nothing_to_a_book_of_another() -> None:
+    """A symbol's trades and its book may come over two connections."""
+    kernel = book_apply().kernel()
+    lost = Gap(2, None, 2, 3, venue="v", symbols=("A",))
+    states = said(kernel, snapshot(1), lost, delta(4), msgspec.structs.replace(lost, epoch=1), delta(5))
+    assert statuses(states) == ["live", "live", "syncing"]
+
+
+def test_a_snapshot_of_a_newer_connection_takes_over_a_live_book_in_place() -> None:
+    kernel = book_apply().kernel()
+    states = said(kernel, snapshot(1, sequence=9), snapshot(2, epoch=2, sequence=9), delta(3, epoch=1))
+    assert [(each.status, each.epoch) for each in states] == [("live", 1), ("live", 2)]
+
+
+def test_a_book_that_was_unsubscribed_may_be_served_by_an_older_connection() -> None:
+    for said_first in word("subscribed", 3, 3), snapshot(3, epoch=3):
+        kernel = book_apply().kernel()
+        states = said(kernel, snapshot(1, epoch=5), word("unsubscribed", 2, 5), said_first)
+        states += said(kernel, snapshot(4, epoch=3), delta(5, epoch=3))
+        assert [(each.status, each.epoch) for each in states][-2:] == [("live", 3)] * 2
+        assert statuses(states)[:2] == ["live", "empty"]
+
+
+def test_a_book_that_another_connection_serves_before_this_one_lets_go_is_asked_for_there() -> None:
+    asked: list[str] = []
+    kernel = book_apply(resync=asked.append).kernel()
+    states = said(
+        kernel,
+        snapshot(1, epoch=5),
+        word("subscribed", 2, 3),
+        delta(3, epoch=5, sequence=None),
+        word("unsubscribed", 4, 5),
+        delta(5, epoch=3),
+        snapshot(6, epoch=3),
+    )
+    assert [(each.status, each.epoch) for each in states] == [
+        ("live", 5),
+        ("live", 5),
+        ("syncing", 3),
+        ("syncing", 3),
+        ("live", 3),
+    ]
+    assert asked == ["A"]
+
+
+def test_who_served_it_besides_is_forgotten_with_the_next_connection() -> None:
+    kernel = book_apply().kernel()
+    opened = Status("open", 4, epoch=3, venue="v")
+    states = said(kernel, snapshot(1), word("subscribed", 2, 2), opened, snapshot(5, epoch=3))
+    assert statuses(states + said(kernel, word("unsubscribed", 6, 3)))[-2:] == ["live", "empty"]
+
+
+def test_a_successor_that_was_lost_serves_no_book() -> None:
+    kernel = book_apply().kernel()
+    said(kernel, snapshot(1), snapshot(1, "B"), word("subscribed", 2, 2))
+    states = said(kernel, Status("unbridged", 3, epoch=2, venue="v"), word("unsubscribed", 4, 1))
+    assert statuses(states) == ["empty"]
+
+
 def test_after_a_gap_the_next_connection_s_snapshot_makes_it_live_again() -> None:
     asked: list[str] = []
     counters = Counters()

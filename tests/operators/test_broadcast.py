@@ -304,7 +304,7 @@ def test_what_comes_while_the_opening_is_told_waits_its_turn() -> None:
 
 def test_an_item_on_its_way_when_the_telling_ends_is_not_lost() -> None:
     got: list[int] = []
-    subscriber = _Subscriber(reactivex.Observer[int](got.append), 1)
+    subscriber = _Subscriber(reactivex.Observer[int](got.append), [1])
     on_its_way = subscriber.emit
     subscriber.catch_up()
     on_its_way(2)

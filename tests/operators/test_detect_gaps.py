@@ -87,6 +87,14 @@ def test_behind_a_lost_line_the_numbers_say_which_trades_it_lost_and_which_came_
     assert gaps(kernel, trade(11, 7)) == [gap(6, 7, "trades 10 missing", epoch=4)]
 
 
+@pytest.mark.parametrize("state", ["open", "joined", "bridged"])
+def test_a_gap_is_of_the_newest_connection_and_of_a_book_that_of_the_update(state: Any) -> None:
+    kernel = detect_gaps(books=True).kernel()
+    said(kernel, trade(1, 1), update(1, 1), Status(state, 2, epoch=4, venue="v"))
+    assert gaps(kernel, trade(3, 3)) == [gap(1, 3, "trades 2 missing", epoch=4)]
+    assert gaps(kernel, update(3, 3)) == [gap(1, 3, "books 2 missing", epoch=1, kind="books")]
+
+
 def test_behind_a_lost_line_books_begin_anew() -> None:
     kernel = detect_gaps(trades=False, books=True).kernel()
     mended = Gap(1, 3, 1, 3, "the line is lost", "v")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -212,9 +213,10 @@ def test_dispose_frees_a_source_that_waits_for_room() -> None:
     assert balance(counters) == (2, 1, 0, 1, 0)
 
 
-def test_patience_ends() -> None:
+@pytest.mark.parametrize("timeout", [0.01, 0.3])
+def test_patience_ends(timeout: float) -> None:
     source, slow, counters = Source(), Slow(), Counters()
-    slow.subscribe_to(source.observable().pipe(handoff(capacity=1, timeout=0.01, counters=counters)))
+    slow.subscribe_to(source.observable().pipe(handoff(capacity=1, timeout=timeout, counters=counters)))
     source.observer.on_next(0)
     assert slow.at_one.wait(WAIT)
     source.observer.on_next(1)
@@ -223,7 +225,7 @@ def test_patience_ends() -> None:
     slow.free.set()
     assert slow.over.wait(WAIT)
     assert slow.got == [0, 1]
-    assert [repr(error) for error in slow.errors] == ["Overflow('handoff was full for 0.01 s')"]
+    assert [repr(error) for error in slow.errors] == [f"Overflow('handoff was full for {timeout} s')"]
     assert balance(counters) == (3, 2, 0, 1, 0)
 
 
@@ -336,6 +338,20 @@ def test_a_subscriber_that_raises_gets_its_own_exception_and_the_source_is_left(
     assert balance(counters) == (2, 1, 0, 1, 0)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_a_subscriber_ended_leaves_the_source() -> None:
+    source = Source()
+
+    def leave(item: object) -> None:
+        raise SystemExit
+
+    source.observable().pipe(handoff(capacity=1)).subscribe(leave)
+    source.observer.on_next(1)
+    assert source.left.wait(WAIT)
+    for number in range(5):
+        source.observer.on_next(number)  # and nobody waits for room
+
+
 def test_a_subscriber_that_raises_and_has_no_on_error_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     reported: list[BaseException | None] = []
     monkeypatch.setattr(threading, "excepthook", lambda arguments: reported.append(arguments.exc_value))
@@ -416,6 +432,30 @@ def test_each_hole_is_a_loss_of_its_own() -> None:
         [trade("A", ts) for ts in range(5)], capacity=1, overflow="drop_oldest", reads=lambda n: n == 2
     )
     assert [item.count for item in got if isinstance(item, Lost)] == [2, 1]
+
+
+def test_who_is_always_late_hears_of_more_than_losses() -> None:
+    scheduler, source, numbers = NanoScheduler(), Source(), iter(range(1, 13))
+    got: list[Any] = []
+
+    def late(item: Any) -> None:
+        got.append(item)
+        for number in islice(numbers, 3):
+            source.observer.on_next(number)
+
+    operator: Any = handoff(capacity=1, overflow="drop_oldest", to=scheduler)
+    source.observable().pipe(operator).subscribe(late)
+    source.observer.on_next(0)
+    scheduler.run()
+    assert [item if isinstance(item, int) else f"{item.count} lost" for item in got] == [
+        0,
+        "2 lost",
+        3,
+        "5 lost",
+        9,
+        "2 lost",
+        12,
+    ]
 
 
 def test_a_loss_of_several_symbols_and_types_names_none() -> None:

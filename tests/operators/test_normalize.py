@@ -25,6 +25,7 @@ from rtflow.events import (
     Malformed,
     Opening,
     Quote,
+    Stale,
     Status,
     Trade,
 )
@@ -680,3 +681,65 @@ def test_what_came_while_a_bridge_was_open_is_resumed_with_it() -> None:
     for frame in (let_go(40), said(50, "1.3", 2)):
         assert resumed.push(frame) == whole.push(frame)
     assert list(whole.push(said(60, "1.4", 2))) == [trade(60, 1.4, 4)]
+
+
+def test_the_last_of_several_connections_that_is_lost_is_closed() -> None:
+    both = [joins(10, 1, lane=0), joins(11, 2, lane=1)]
+    for first, last in ((1, "A"), (2, "B")), ((2, "B"), (1, "A")):
+        states = [
+            (each.state, each.epoch)
+            for each in events_of(*both, parts(20, *first), parts(30, *last))
+            if isinstance(each, Status)
+        ]
+        assert states[2:] == [("parted", first[0]), ("closed", last[0])]
+
+
+def test_one_connection_for_everything_ends_several_that_never_closed() -> None:
+    *_, last = events_of(joins(10, 1, lane=0), joins(11, 2, lane=1), said(20, "2.1", 2), opened(30, 3))
+    assert last == line("open", 30, 3)
+    lost, *_ = events_of(joins(11, 2, lane=1), said(20, "2.1", 2), opened(30, 3), said(40, "1", 3))[2:]
+    assert lost == gap(30, None, 2, 30, "the connection ended without a CLOSE")
+
+
+def leaves(ts: int, epoch: int, *left: str, error: str = "") -> Frame:
+    code = 1006 if error else 1000
+    told = Closing(error, "bye", code, ("Z",), tuple(("books", symbol) for symbol in left))
+    return Frame(FrameKind.CLOSE, msgspec.json.encode(told), ts, epoch)
+
+
+def farewells(*frames: Frame) -> list[tuple[str, str, int]]:
+    return [
+        (each.kind, each.symbol, each.epoch)
+        for each in events_of(*frames)
+        if isinstance(each, Status) and each.text == "it was not wanted any more"
+    ]
+
+
+@pytest.mark.parametrize("error", ["", "Disconnected"])
+def test_what_a_connection_was_to_leave_and_nobody_said_it_had_is_unsubscribed_at_its_end(error: str) -> None:
+    def told(state: Any, symbol: str) -> Frame:
+        return noted(15, Status(state, 15, symbol=symbol, kind="books"))
+
+    words = [
+        told("unsubscribed", "B"),
+        told("rejected", "C"),
+        told("unsubscribed", "D"),
+        told("subscribed", "D"),
+    ]
+    end = leaves(20, 1, "A", "B", "C", "D", error=error)
+    left = [("books", "A", 1), ("books", "D", 1)]
+    assert farewells(opened(10), *words, end) == left
+    bridged = [opened(10), *words, takes_over(18, 2, after=1), said(19, "1.1", 2), end]
+    assert farewells(*bridged) == left
+    assert farewells(*bridged, leaves(30, 2, "A", "E")) == [*left, ("books", "E", 2)]
+    whole, resumed = normalize(Words()).kernel(), normalize(Words()).kernel()
+    for frame in bridged[:-1]:
+        whole.push(frame)
+    resumed.restore(msgspec.json.decode(msgspec.json.encode(whole.state())))
+    assert resumed.push(end) == whole.push(end)
+
+
+def test_what_is_neither_the_markets_nor_the_lines_passes_as_it_is() -> None:
+    stale = Stale(20, 1.0)
+    kernel = normalize(Words(lambda words: [stale])).kernel()
+    assert [*kernel.push(opened(10)), *kernel.push(said(20, "1.1"))] == [line("open", 10, 1), stale]

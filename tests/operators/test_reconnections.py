@@ -56,6 +56,25 @@ def test_attempts_are_counted_and_downtime_ends_with_the_last_connection() -> No
     assert run(reconnections().kernel(), events) == [Reconnected(9 * second, 2, 3.0, gap)]
 
 
+def test_of_several_connections_each_is_told_of_with_its_symbols() -> None:
+    a: dict[str, Any] = {"symbols": ("A",)}
+    b: dict[str, Any] = {"symbols": ("B", "C")}
+    events: list[Event] = [
+        lost(20, **a),
+        lost(30, start=25, **b),
+        said("retrying", 30),
+        said("joined", 40),
+        said("joined", 41, venue="w"),
+        closed(50, start=25, **b),
+        closed(60, **a),
+    ]
+    assert run(reconnections().kernel(), events) == [
+        Reconnected(50, 1, 10 / SECOND, closed(50, start=25, **b)),
+        Reconnected(60, 1, 20 / SECOND, closed(60, **a)),
+    ]
+    resumes_anywhere(reconnections(), events)
+
+
 def test_venues_are_told_apart() -> None:
     events: list[Event] = [
         lost(20, venue="x"),
@@ -68,7 +87,7 @@ def test_venues_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    "gap", [lost(20, symbols=("A",)), lost(20, kind="trades"), closed(20), closed(20, start=11)]
+    "gap", [closed(20, symbols=("A",)), lost(20, kind="trades"), closed(20), closed(20, start=11)]
 )
 def test_a_hole_on_a_line_that_stands_is_no_reconnection(gap: Gap) -> None:
     kernel = reconnections().kernel()

@@ -315,3 +315,23 @@ def test_a_source_that_outlives_the_loop_is_disposed_when_it_next_speaks() -> No
     assert len(tap.observers) == 1
     tap.observers[0].on_next(1)
     assert not tap.observers
+
+
+def test_a_source_that_waits_for_room_is_let_go_though_the_loop_was_closed() -> None:
+    async def start(items: Any) -> None:
+        waiting = asyncio.ensure_future(anext(items))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+
+    tap, loop = Tap(), asyncio.new_event_loop()
+    items = aiter(tap.source.pipe(to_async(capacity=1)))
+    loop.run_until_complete(start(items))
+    tap.observers[0].on_next(1)  # for a loop that is to turn no more
+    for task in asyncio.all_tasks(loop):
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # as in a program that just ends
+    loop.close()
+    pushing = threading.Thread(target=tap.observers[0].on_next, args=[2], daemon=True)
+    pushing.start()
+    pushing.join(PATIENCE)
+    assert not pushing.is_alive()
+    assert not tap.observers

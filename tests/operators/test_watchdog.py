@@ -264,3 +264,14 @@ def test_marble_under_the_stock_scheduler() -> None:
         ReactiveTest.on_next(230, stale(230, 10.0)),
         ReactiveTest.on_completed(250),
     ]
+
+
+def test_who_is_served_by_a_connection_that_was_lost_is_left_in_peace_until_it_is_back() -> None:
+    feed = Feed()
+    kernel = watchdog(silent_for=100, per_symbol=5, resync=feed.resync).kernel()
+    lost = Gap(0, None, 1, SECOND, venue="v", symbols=("A", "C"))
+    others: list[Event] = [trade(at, "B") for at in (4, 8, 12)]
+    assert said(kernel, [*subscribed(0, "A", "B"), lost, *others], 13.0) == []
+    back = subscribed(14, "A")
+    assert said(kernel, [*back, trade(16, "B")], 19.0) == [stale(19, 5.0, "A", "resync")]
+    assert feed.asked == ["resync A"]

@@ -980,6 +980,19 @@ def test_an_option_that_is_wrong_is_named(options: dict[str, Any], complaint: st
         window_to_bar(**options)
 
 
+@pytest.mark.parametrize("rule", [{"every": 60}, {"ticks": 5}])
+def test_what_cannot_judge_is_refused_at_once(rule: dict[str, Any]) -> None:
+    word: Any = "regular"
+    with pytest.raises(TypeError, match="eligibility= wants a table such as SALE_CONDITIONS or a function"):
+        window_to_bar(**rule, eligibility=word)
+
+
+@pytest.mark.parametrize("origin", [0.5, "2026-11-20"])
+def test_a_stamp_is_a_whole_number(origin: Any) -> None:
+    with pytest.raises(TypeError, match="origin is a stamp, in whole nanoseconds"):
+        window_to_bar(60, origin=origin)
+
+
 def test_a_watermark_that_falls_back_closes_nothing_that_it_had_not_reached() -> None:
     counters = Counters()
     kernel = window_to_bar(5, counters=counters).kernel()

@@ -259,6 +259,12 @@ def test_a_rest_remembers_how_fine_it_is() -> None:
     assert [bar.volume for bar in run(window_to_bar(volume=2).kernel(), trades)] == [2.0, 2.0, 0.12345]
 
 
+def test_a_trade_of_which_no_end_of_bars_would_come_is_refused() -> None:
+    kernel = window_to_bar(volume=0.1).kernel()
+    with pytest.raises(ValueError, match=r"more than 100,000 bars of 0\.1 at Trade"):
+        push(kernel, trade(1, size=10_000.5))
+
+
 def test_a_size_beyond_all_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="no bar adds up with Trade"):
         push(window_to_bar(ticks=2).kernel(), trade(1, size=1e200))
@@ -367,6 +373,7 @@ def test_a_print_that_repeats_others_does_nothing() -> None:
         ({"every": 1, "ticks": 1}, "exactly one"),
         ({"volume": 1, "value": 1}, "exactly one"),
         ({"ticks": 0}, "positive amount, not ticks=0"),
+        ({"ticks": True}, "whole numbers, not by ticks=True"),
         ({"ticks": 1.5}, "whole numbers, not by ticks=1.5"),
         ({"ticks": 1, "overshoot": "keep"}, "option of volume and of value"),
         ({"every": 1, "overshoot": "keep"}, "option of volume and of value"),

@@ -486,6 +486,12 @@ def test_a_gap_that_ends_without_a_status_ends_the_alarm() -> None:
     assert view._picture.head().state == "connected"
 
 
+def test_a_connection_of_several_that_is_lost_is_no_alarm_while_others_serve() -> None:
+    lost = Gap(NOON, None, 1, NOON, "cut", symbols=("A",))
+    view = show.health([Status("joined", NOON), Status("parted", NOON), lost])
+    assert view._picture.head().state == "connected"
+
+
 # -- marbles ---------------------------------------------------------------------------------------------
 
 
