@@ -204,7 +204,7 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """How far a tape reaches: bytes, frames, the epoch and stamp it got to, and the epochs not closed there."""
+    """How far a tape reaches: bytes, frames, its last epoch and stamp, and the epochs left open."""
 
     offset: int = 0
     index: int = 0
