@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from rtflow.columns import refuse_batch
+from rtflow.columns import pass_over
 from rtflow.counters import Counters
 from rtflow.events import Anomaly, Event, Gap, Quote, Trade
 from rtflow.kernel import Kernel, Lifted, lift
@@ -188,7 +188,7 @@ class _Anomalies(Kernel[Event, Anomaly]):
             self._watched = {
                 place: watched for place, watched in self._watched.items() if not _touches(item, place)
             }
-        refuse_batch(item)
+        pass_over(item, "anomalies")
         return ()
 
     def state(self) -> Any:

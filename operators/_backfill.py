@@ -11,10 +11,11 @@ import msgspec
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable, SerialDisposable
 
+from rtflow.columns import pass_over
 from rtflow.counters import Counters
 from rtflow.events import Event, Gap
 from rtflow.kernel import Operator
-from rtflow.operators._dedupe import dedupe
+from rtflow.operators._dedupe import Dedupe
 from rtflow.scheduler import Line, running_line, stamp_of, wait_until, waiting_scheduler
 from rtflow.time import SECOND, Duration, nanoseconds
 
@@ -100,7 +101,7 @@ class _Backfill:
         self._counters = counters
         self._observer = observer
         self._scheduler = scheduler
-        self._once = dedupe(counters=counters).kernel()
+        self._once = Dedupe("backfill", counters=counters)
         self._held: deque[Event] = deque()
         self._filling: Gap | None = None  # waits for its fetch
         self._draining = False
@@ -168,9 +169,12 @@ class _Backfill:
 
     def _ask(self, gap: Gap) -> list[Event] | Exception:
         try:
-            return sorted(self._fetch(gap), key=_happened)
+            found = sorted(self._fetch(gap), key=_happened)
+            for event in found:
+                pass_over(event, "backfill")
         except Exception as error:  # noqa: BLE001 - the gap's reason tells
             return error
+        return found
 
     def _settle(self, gap: Gap, found: list[Event] | Exception) -> None:
         """What ``fetch`` has found, unless we have given up on it."""
@@ -201,7 +205,12 @@ class _Backfill:
         self._observer.on_next(msgspec.structs.replace(gap, reason=said))
 
     def _emit(self, event: Event) -> None:
-        for each in self._once.push(event):
+        try:
+            fresh = self._once.push(event)
+        except TypeError as error:  # it is no event
+            self._observer.on_error(error)
+            return
+        for each in fresh:
             self._observer.on_next(each)
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, get_args
 import msgspec
 
 from rtflow.book import BookState
-from rtflow.columns import Columns
+from rtflow.columns import Columns, pass_over
 from rtflow.counters import Counters
 from rtflow.events import (
     Bar,
@@ -308,6 +308,8 @@ class TimeBars(Kernel[Event | Columns[Any], Bar | LateTrade]):
                 self._forget_holes(venue)
         elif isinstance(item, Status):
             self._hear_status(item)
+        else:
+            pass_over(item, "window_to_bar")
 
     def _hear_status(self, status: Status) -> None:
         if status.state in ("open", "joined"):  # a latecomer is told of these, too: they are no first sign

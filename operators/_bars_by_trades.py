@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from rtflow.columns import Columns, is_batch
+from rtflow.columns import Columns, is_batch, pass_over
 from rtflow.counters import Counters
 from rtflow.events import Bar, Event, Gap, Lost, Side, Status, Trade, TradeCancel, TradeCorrection
 from rtflow.kernel import Kernel
@@ -157,6 +157,8 @@ class Finer(Exception):
 class TradeBars(Kernel[Event | Columns[Any], Bar], Generic[_M, _R]):
     """Each venue's symbols, and the bar that each of them forms. A kind of bar says when one is full."""
 
+    _operator = "window_to_bar"  # whose part it is
+
     def __init__(self, first: _M, judge: Judge, counters: Counters, *, updates: bool) -> None:
         self._first = first  # what a symbol's first bar knows
         self._judge = judge
@@ -255,6 +257,8 @@ class TradeBars(Kernel[Event | Columns[Any], Bar], Generic[_M, _R]):
                 venue.mark((item.symbol,) if item.symbol else ())
         elif isinstance(item, Status) and item.state == "unsubscribed" and item.kind in ("", "trades"):
             return tuple(self._cut_off(self._venue(item.venue), item.symbol))
+        else:
+            pass_over(item, self._operator)
         return ()
 
     def _take_batch(self, batch: Columns[Any]) -> tuple[Bar, ...]:

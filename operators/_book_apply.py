@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from rtflow.book import CHECKSUMS, BookState, BookStatus, OrderBook, joins_on
+from rtflow.columns import Columns, pass_over
 from rtflow.counters import Counters
 from rtflow.errors import Unsupported
 from rtflow.events import Event, Frame, Gap, Lost, OrderBookUpdate, Status
@@ -406,10 +407,8 @@ class _Books(Kernel[Event, BookState]):
                         followed.served = None
             case Status(kind="books" | "top_books" | "deep_books") if event.symbol:
                 yield from self._subscription(event)
-            case Frame():
-                raise undecoded("book_apply")
             case _:
-                pass
+                pass_over(event, "book_apply")
 
     def _concerned(self, venue: str, symbols: tuple[str, ...]) -> list[_Followed]:
         """The books of ``venue`` and of ``symbols``; "" and () are all."""
@@ -643,12 +642,7 @@ class _BooksByTheClock(_Books):
             self._due = speaks
 
 
-_HEEDED = frozenset((Gap, Lost, Status, Frame))
-
-
-def undecoded(operator: str) -> TypeError:
-    """What an operator of events raises that is given frames."""
-    return TypeError(f"{operator}() takes events, and this is a frame: put op.normalize(provider) before it")
+_HEEDED = frozenset((Gap, Lost, Status, Frame, Columns))  # the last two are refused
 
 
 def _older(sequence: int | None, known: int | None) -> bool:

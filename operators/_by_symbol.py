@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from rtflow.columns import pass_over
 from rtflow.kernel import Kernel, Lifted, lift
 
 _A = TypeVar("_A")
@@ -68,6 +69,7 @@ class _BySymbol(Kernel[_A, _B]):
             if kernel is None:
                 kernel = self._kernels[symbol] = self._make()
             return self._settled(symbol, kernel, kernel.push(item))
+        pass_over(item, "by_symbol")
         named: tuple[str, ...] = getattr(item, "symbols", ())
         return tuple(
             made

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias, cast
 import msgspec
 
 from rtflow.book import BookState
+from rtflow.columns import pass_over
 from rtflow.events import BestQuote, Event, Excluded, Frame, Gap, Lost, Quote, Status
 from rtflow.kernel import Kernel, Lifted, lift
-from rtflow.operators._book_apply import undecoded
 from rtflow.time import SECOND, Duration, nanoseconds
 
 Names: TypeAlias = Callable[[str, str], str] | Mapping[tuple[str, str], str] | Mapping[str, str]
@@ -210,9 +210,8 @@ class _Consolidate(Kernel[BookState | Event, BestQuote]):
             case Status(kind="quotes", state="rejected" | "unsubscribed") if item.symbol:
                 why_not = f"{item.state}: {item.text}" if item.text else item.state
                 return self._doubt(item.venue, (item.symbol,), why_not, item.ts_recv)
-            case Frame():
-                raise undecoded("consolidate")
             case _:
+                pass_over(item, "consolidate")
                 return ()
 
     def _doubt(self, venue: str, symbols: tuple[str, ...], why_not: str, now: int) -> tuple[BestQuote, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from rtflow.columns import refuse_batch
+from rtflow.columns import pass_over
 from rtflow.counters import Counters
 from rtflow.events import Event, Trade, TradeCancel, TradeCorrection
 from rtflow.kernel import Kernel, Lifted, lift
@@ -42,17 +42,25 @@ def dedupe(
     if remember < 1:
         raise ValueError(f"remember must be 1 or more, not {remember}")
     counted = Counters() if counters is None else counters
-    return lift(lambda: _Dedupe(key or _id, remember, counted))
+    return lift(lambda: Dedupe("dedupe", key or _id, remember, counters=counted))
 
 
 def _id(event: Event) -> str:
     return event.id if isinstance(event, Trade | TradeCorrection | TradeCancel) else ""
 
 
-class _Dedupe(Kernel[Event, Event]):
+class Dedupe(Kernel[Event, Event]):
     """The last keys of each type, venue, exchange and symbol, oldest first."""
 
-    def __init__(self, key: Callable[[Event], str], remember: int, counters: Counters) -> None:
+    def __init__(
+        self,
+        operator: str,  # whose part it is
+        key: Callable[[Event], str] = _id,
+        remember: int = 10_000,
+        *,
+        counters: Counters,
+    ) -> None:
+        self._operator = operator
         self._key = key
         self._remember = remember
         self._counters = counters
@@ -61,7 +69,7 @@ class _Dedupe(Kernel[Event, Event]):
     def push(self, item: Event) -> tuple[Event, ...]:
         key = self._key(item)
         if not key:
-            refuse_batch(item)
+            pass_over(item, self._operator)
             return (item,)
         place = (
             type(item).__name__,

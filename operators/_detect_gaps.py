@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from rtflow.book import joins_on
-from rtflow.columns import refuse_batch
+from rtflow.columns import pass_over
 from rtflow.counters import Counters
 from rtflow.events import Event, Gap, OrderBookUpdate, Status, Trade
 from rtflow.kernel import Kernel, Lifted, lift
@@ -81,7 +81,7 @@ class _DetectGaps(Kernel[Event, Event]):
             case Gap():
                 self._heed(item)
             case _:
-                refuse_batch(item)
+                pass_over(item, "detect_gaps")
         return (item,) if gap is None else (gap, item)
 
     def state(self) -> Any:

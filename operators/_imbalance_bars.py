@@ -108,6 +108,8 @@ class _Memory(InformationMemory, frozen=True, kw_only=True):
 class _ImbalanceBars(InformationBars[_Memory]):
     """One side has traded more than the other."""
 
+    _operator = "imbalance_bars"
+
     def __init__(self, rules: InformationRules, judge: Judge, counters: Counters) -> None:
         super().__init__(rules, _Memory(), judge, counters)
         if rules.threshold is None:

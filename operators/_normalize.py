@@ -63,6 +63,7 @@ def normalize(
       stream with :class:`~rtflow.errors.MalformedFrame` instead.
 
     ``counters`` counts the ``malformed`` and the messages ``skipped`` because nobody knows their type.
+    Raises TypeError for what is no provider, and for the stream where an item is no frame.
 
         >>> from rtflow.events import Trade
         >>> class Shout:                                  # a venue that says one price per frame
@@ -154,8 +155,11 @@ class _Normalize(Kernel[Frame, Event]):
         self._left: set[tuple[str, str]] = set()  # kind and symbol of what was unsubscribed, or refused
 
     def push(self, item: Frame) -> tuple[Event, ...]:
-        kind = item.kind
-        if item.epoch == self._flowing and (kind is _TEXT or kind is _BINARY):
+        try:
+            kind, epoch = item.kind, item.epoch
+        except (AttributeError, TypeError):  # the latter is a batch's word for it
+            raise _no_frame(item) from None
+        if epoch == self._flowing and (kind is _TEXT or kind is _BINARY):
             decoder = self._decoder
             events = tuple(decoder.decode(item))  # of a tuple, tuple() makes no copy
             if decoder.skipped != self._skipped:
@@ -166,7 +170,9 @@ class _Normalize(Kernel[Frame, Event]):
             if events:
                 self._since = item.ts_recv
             return events
-        lane = self._by_epoch.get(item.epoch)
+        if item.__class__ is not Frame:
+            raise _no_frame(item)
+        lane = self._by_epoch.get(epoch)
         return tuple(self._considered(item)) if lane is None else self._of_a_lane(item, lane)
 
     def state(self) -> _Known:
@@ -400,6 +406,11 @@ class _Normalize(Kernel[Frame, Event]):
     def _count_skipped(self) -> None:
         self._counters.add("skipped", self._decoder.skipped - self._skipped)
         self._skipped = self._decoder.skipped
+
+
+def _no_frame(item: object) -> TypeError:
+    name = type(item).__name__
+    return TypeError(f"normalize() takes frames, and this is a {name}: one op.normalize is enough")
 
 
 def _opening_of(frame: Frame) -> Opening:

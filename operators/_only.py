@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, overload
 
-from rtflow.columns import is_batch
+from rtflow.columns import Columns, pass_over
 from rtflow.kernel import Kernel, Lifted, lift
 
 _T1 = TypeVar("_T1")
@@ -60,5 +60,9 @@ class _Only(Kernel[Any, Any]):
         self._types = types
 
     def push(self, item: Any) -> tuple[Any, ...]:
-        kind = item.kind if is_batch(item) else item.__class__
-        return (item,) if issubclass(kind, self._types) or isinstance(item, self._types) else ()
+        if isinstance(item, self._types):
+            return (item,)
+        if item.__class__ is Columns:
+            return (item,) if issubclass(item.kind, self._types) else ()
+        pass_over(item, "only")
+        return ()

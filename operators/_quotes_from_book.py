@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 import msgspec
 
 from rtflow.book import BookState
-from rtflow.events import Event, Frame, Quote
+from rtflow.columns import pass_over
+from rtflow.events import Event, Quote
 from rtflow.kernel import Kernel, Lifted, lift
-from rtflow.operators._book_apply import undecoded
 
 
 def quotes_from_book() -> Lifted[BookState | Event, Quote]:
@@ -52,8 +52,7 @@ class _QuotesFromBook(Kernel[BookState | Event, Quote]):
 
     def push(self, item: BookState | Event) -> tuple[Quote, ...]:
         if not isinstance(item, BookState):
-            if isinstance(item, Frame):
-                raise undecoded("quotes_from_book")
+            pass_over(item, "quotes_from_book")
             return ()
         place = (item.venue, item.exchange, item.symbol)
         touch = (item.bid, item.bid_size, item.ask, item.ask_size) if item.status == "live" else _NOTHING

@@ -105,6 +105,8 @@ class _Run(Run[_Memory]):
 class _RenkoBars(TradeBars[_Memory, _Run]):
     """A price far enough away leaves a brick, or several."""
 
+    _operator = "renko_bars"
+
     def __init__(
         self, height: Fraction, judge: Judge, counters: Counters, *, wicks: bool, updates: bool
     ) -> None:

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
+from rtflow.columns import pass_over
 from rtflow.events import Gap, Lost, Sample, Status
 from rtflow.kernel import Kernel, Lifted, lift
 from rtflow.operators._rolling import _KINDS
@@ -105,6 +106,8 @@ class _ResampleLast(Kernel[Any, Sample[_A]]):
             self._last.pop((item.venue, item.symbol), None)
             if not self._last:
                 self._next = None
+        else:
+            pass_over(item, "resample_last")
         return made
 
     def due(self) -> int | None:

@@ -77,7 +77,8 @@ def retry_with_backoff(
         3000000000 3 4.0 refused
         Disconnected('refused')
 
-    Raises ValueError for a ``base`` that is not positive, a ``cap`` below it or a negative ``retries``.
+    Raises ValueError for a ``base`` that is not positive, a ``cap`` below it or a negative ``retries``. What
+    is no frame ends the stream with a TypeError: retry before ``normalize``.
     """
     policy = _Policy(
         nanoseconds(base) / SECOND,
@@ -167,12 +168,22 @@ class _Retry:
         failure.let_go()
 
     def _on_next(self, frame: Frame) -> None:
+        if frame.__class__ is not Frame:
+            self._refuse(frame)
+            return
         self._last = frame
         try:
             self._observer.on_next(frame)
         except Exception as error:
             self._raised = error  # a source that is still subscribing will hand it back as if it were its own
             raise
+
+    def _refuse(self, item: object) -> None:
+        """Behind ``normalize``, what a retry says of itself would be a frame among events."""
+        name = type(item).__name__
+        self._observer.on_error(
+            TypeError(f"retry_with_backoff() takes frames, and this is a {name}: put it before op.normalize")
+        )
 
     def _failed(self, error: Exception) -> None:
         attempt = None if error is self._raised else self._next_attempt(error)

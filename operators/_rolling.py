@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
 import msgspec
 
+from rtflow.columns import pass_over
 from rtflow.counters import Counters
 from rtflow.events import (
     Bar,
@@ -132,7 +133,7 @@ def rolling(
     from 1 up, ``tolerance`` is negative, or for another ``clock``; TypeError where ``of`` is no type, and
     where the fold is not given in exactly one of its two ways.
     """
-    rules = _rules(of, over, count, clock, tolerance)
+    rules = _rules("rolling", of, over, count, clock, tolerance)
     make: Callable[[], _Window[Any, Any]]
     if fold is not None and each is None and merge is None:
         folded = fold
@@ -149,6 +150,7 @@ def rolling(
 class _Rules(msgspec.Struct, frozen=True):
     """What is in a window; lengths in nanoseconds."""
 
+    operator: str  # by name
     of: type[Any]
     kind: str  # of the subscriptions and gaps that concern it; "" where that is not known: all
     over: int | None
@@ -161,7 +163,7 @@ _KINDS: dict[type, str] = {Trade: "trades", Quote: "quotes", OrderBookUpdate: "b
 
 
 def _rules(
-    of: type[Any], over: Duration | None, count: int | None, clock: str, tolerance: Duration
+    operator: str, of: type[Any], over: Duration | None, count: int | None, clock: str, tolerance: Duration
 ) -> _Rules:
     if not isinstance(of, type):
         raise TypeError(f"of= wants a type, as in of=Trade, not {of!r}")
@@ -176,7 +178,7 @@ def _rules(
         raise ValueError(f"tolerance cannot be negative: {tolerance!r}")
     if clock not in ("event", "recv"):
         raise ValueError(f"{clock!r} is none of 'event', 'recv'")
-    return _Rules(of, _KINDS.get(of, ""), length, count, clock == "recv", ahead)
+    return _Rules(operator, of, _KINDS.get(of, ""), length, count, clock == "recv", ahead)
 
 
 _NEVER = (1 << 63) - 1
@@ -441,6 +443,7 @@ class _Rolling(Kernel[Any, _R], Generic[_A, _V, _R]):
         wanted = isinstance(item, rules.of)
         stamp: int | None = getattr(item, "ts_event", now if wanted else None)
         if stamp is None:
+            pass_over(item, rules.operator)
             return ()
         stamp = now if rules.by_arrival else min(stamp, now + rules.tolerance)
         venue = self._venue(getattr(item, "venue", ""), now)

@@ -113,6 +113,8 @@ class _Memory(InformationMemory, frozen=True, kw_only=True):
 class _RunBars(InformationBars[_Memory]):
     """One side has traded enough."""
 
+    _operator = "run_bars"
+
     def __init__(self, rules: InformationRules, judge: Judge, counters: Counters) -> None:
         super().__init__(rules, _Memory(), judge, counters)
 

@@ -7,9 +7,10 @@ from typing import Any, TypeAlias
 import msgspec
 
 from rtflow.book import BookState, SpreadStats
-from rtflow.events import Event, Frame
+from rtflow.columns import pass_over
+from rtflow.events import Event
 from rtflow.kernel import Kernel, Lifted, lift
-from rtflow.operators._book_apply import undecoded, whole_number
+from rtflow.operators._book_apply import whole_number
 from rtflow.time import SECOND, Duration, nanoseconds
 
 
@@ -136,8 +137,7 @@ class _SpreadStats(Kernel[BookState | Event, SpreadStats]):
         if now > self._now:
             self._now = now
         if not isinstance(item, BookState):
-            if isinstance(item, Frame):
-                raise undecoded("spread_stats")
+            pass_over(item, "spread_stats")
             return made
         now = self._now
         place = (item.venue, item.symbol, item.exchange)

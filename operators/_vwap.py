@@ -45,7 +45,7 @@ def vwap(
         >>> [(made.price, made.ts_recv // SECOND) for made in kernel.wake(75 * SECOND)]
         [(13.0, 60), (None, 75)]
     """
-    rules = _rules(Trade, over, count, clock, tolerance)
+    rules = _rules("vwap", Trade, over, count, clock, tolerance)
     counted = Counters() if counters is None else counters
     return lift(lambda: _Rolling(rules, lambda: _Merged(_traded, _sum), _vwap, counted))
 

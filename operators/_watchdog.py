@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from rtflow.columns import pass_over
 from rtflow.events import Event, Gap, Stale, Status
 from rtflow.kernel import Kernel, Lifted, lift
 from rtflow.time import SECOND, Duration, nanoseconds
@@ -145,6 +146,7 @@ class _Watchdog(Kernel[Event, Event]):
             self._heed(item)
         venue = self._venues.get(getattr(item, "venue", ""))
         if venue is None or venue.stream is None:
+            pass_over(item, "watchdog")
             return (item,)
         if isinstance(item, Gap) and item.ts_end is None:
             venue.rest(item.symbols)

@@ -319,10 +319,15 @@ def is_batch(item: object) -> TypeGuard[Columns[Any]]:
     return isinstance(item, Columns)
 
 
-def refuse_batch(item: object) -> None:
-    """For who passes over what it does not know: TypeError where that is a batch, which it should not."""
-    if is_batch(item):
-        getattr(item, "ts_recv")  # noqa: B009 - it says what is wrong
+def pass_over(item: object, operator: str) -> None:
+    """For an item that ``operator`` has no use for: TypeError for a frame or a batch, which hold events."""
+    kind = item.__class__  # most items are neither, and this is the fastest way to see it
+    if kind is Frame:
+        raise TypeError(
+            f"{operator}() takes events, and this is a frame: put op.normalize(provider) before it"
+        )
+    if kind is Columns:
+        _ = cast("Any", item).ts_recv  # it says what is wrong
 
 
 # -- what a column holds ---------------------------------------------------------------------------------

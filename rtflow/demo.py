@@ -36,7 +36,8 @@ def run(venue: str, *, seconds: float, seed: int, plain: bool, console: Console)
     with Twin(venue, seed=seed, lifetime=seconds + 30) as twin:
         provider = _provider(venue, twin)
         feed = connect(provider, trades=symbols, books=symbols)
-        view: View = Lines(console) if plain else Screen(console, f"{venue} twin", feed.counters)
+        title = f"{venue} twin"
+        view: View = Lines(console) if plain else Screen(console, title, feed.counters, symbols=symbols)
         over, failures = threading.Event(), list[Exception]()
 
         def fail(error: Exception) -> None:

@@ -175,6 +175,10 @@ class RealtimeEngine:
         counters: Counters | None = None,
         connect: Callable[..., Feed] = transport.connect,
     ) -> None:
+        if isinstance(provider, type) or not isinstance(getattr(provider, "name", None), str):
+            raise TypeError(
+                f"RealtimeEngine() takes a provider, as in RealtimeEngine(Kraken()), not {provider!r}"
+            )
         self.provider = provider
         self.counters = Counters() if counters is None else counters
         """The counts of every operator; ``engine.in`` and so on are those of the hand-over to callbacks."""

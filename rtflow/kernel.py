@@ -121,7 +121,11 @@ def _work(
         try:
             made = push(item)
             if made.__class__ is not tuple:
-                made = tuple(made)
+                try:
+                    made = tuple(made)
+                except TypeError:
+                    _check(kernel, "push", made)
+                    raise
         except Exception as error:  # noqa: BLE001 - a kernel's exception is the stream's error
             fail(error)
         else:
@@ -144,7 +148,11 @@ def _work_with_timers(
         try:
             made = push(item)
             if made.__class__ is not tuple:
-                made = tuple(made)
+                try:
+                    made = tuple(made)
+                except TypeError:
+                    _check(kernel, "push", made)
+                    raise
             at = due()
         except Exception as error:  # noqa: BLE001 - a kernel's exception is the stream's error
             fail(error)
@@ -157,7 +165,7 @@ def _work_with_timers(
     def on_time(now: int) -> None:
         try:
             at = due()
-            made = tuple(kernel.wake(now)) if at is not None and at <= now else ()
+            made = _all(kernel, "wake", kernel.wake(now)) if at is not None and at <= now else ()
             at = due()
             if at is not None and (timer.due is None or at < timer.due):
                 timer.set(at)
@@ -182,7 +190,7 @@ def _work_with_timers(
 def _completion(kernel: Kernel[Any, _B], observer: abc.ObserverBase[_B]) -> Callable[[], None]:
     def on_completed() -> None:
         try:
-            made = tuple(kernel.flush())
+            made = _all(kernel, "flush", kernel.flush())
         except Exception as error:  # noqa: BLE001 - a kernel's exception is the stream's error
             observer.on_error(error)
         else:
@@ -191,6 +199,21 @@ def _completion(kernel: Kernel[Any, _B], observer: abc.ObserverBase[_B]) -> Call
             observer.on_completed()
 
     return on_completed
+
+
+def _all(kernel: Kernel[Any, _B], method: str, made: Iterable[_B]) -> tuple[_B, ...]:
+    try:
+        return tuple(made)
+    except TypeError:
+        _check(kernel, method, made)
+        raise
+
+
+def _check(kernel: Kernel[Any, Any], method: str, made: object) -> None:
+    """TypeError where a kernel gave what cannot be iterated; what went wrong inside it is its own to say."""
+    if not isinstance(made, Iterable):
+        said = f"{type(kernel).__name__}.{method}() gave {made!r}"
+        raise TypeError(f"{said}, and must give an iterable: () for nothing") from None
 
 
 class _Timer:

@@ -49,16 +49,25 @@ class Streams:
     """
 
     def stream_trades(self: Provider, symbols: str | Iterable[str]) -> Stream:
-        """The trades of ``symbols``, as ``Trade``. Raises Unsupported where the venue has none."""
+        """The trades of ``symbols``, and what befell the line (``Status``, ``Gap``, …) between them.
+
+        ``op.only(Trade)`` behind it leaves trades alone. Raises Unsupported, which is a NotImplementedError,
+        where the venue has none.
+        """
         return Stream(connect(self, trades=symbols))
 
     def stream_quotes(self: Provider, symbols: str | Iterable[str]) -> Stream:
-        """Best bid and offer of ``symbols``, as ``Quote``. Raises Unsupported where the venue has none."""
+        """Best bid and offer of ``symbols``, and what befell the line (``Status``, ``Gap``, …) between them.
+
+        ``op.only(Quote)`` behind it leaves quotes alone. Raises Unsupported, which is a NotImplementedError,
+        where the venue has none.
+        """
         return Stream(connect(self, quotes=symbols))
 
     def stream_orderbook(self: Provider, symbols: str | Iterable[str]) -> Stream:
-        """The order books of ``symbols``, as ``OrderBookUpdate``; ``op.book_apply`` makes books of them.
+        """The book updates of ``symbols``, and what befell the line (``Status``, ``Gap``, …) between them.
 
+        ``op.book_apply`` makes books of all that; ``op.only(OrderBookUpdate)`` leaves the updates alone.
         Raises Unsupported, which is a NotImplementedError, where the venue has none.
         """
         return Stream(connect(self, books=symbols))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeAlias
 
@@ -19,6 +19,7 @@ from rtflow import time as stamps
 from rtflow.book import BookState
 from rtflow.counters import Counters
 from rtflow.events import Bar, Event, Gap, Lost, Malformed, Quote, Side, Status, Trade
+from rtflow.words import because, words_of
 
 Item: TypeAlias = Event | BookState
 
@@ -76,12 +77,15 @@ class Tally:
         """What was seen, what was lost, and whether anything is unexplained."""
         seen = ", ".join(f"{count} {name}" for name, count in sorted(self.seen.items()))
         lines = [f"seen: {seen or 'nothing'}", f"connections: {connections}"]
-        lines += [f"lost: {_span(gap)}: {_plain(gap.reason)}" for gap in self.gaps]
-        told = sorted((name, count) for name, count in dict(counters).items() if count)
-        lines.append("counters: " + ", ".join(f"{name}={count}" for name, count in told))
+        lines += [_plain(because(f"lost: {_span(gap)}", gap.reason)) for gap in self.gaps]
+        told = ((_COUNTED.get(name, name), count) for name, count in dict(counters).items() if count)
+        lines += sorted(f"{name.replace('_', ' ')}: {count}" for name, count in told)
         if self.error is not None:
             lines.append(f"ended by {type(self.error).__name__}: {_plain(str(self.error))}")
         return "\n".join(lines)
+
+
+_COUNTED = {"received": "frames received"}
 
 
 def _hole(gap: Gap) -> tuple[object, ...]:
@@ -111,7 +115,7 @@ class Lines:
         """Write what ended it, where that is no item's line but a person reads."""
         self.tally.error = error
         if self._for_people:
-            self._file.write(f"{type(error).__name__} {_plain(str(error))}\n")
+            self._file.write(f"{type(error).__name__}: {_plain(str(error))}\n")
 
 
 def json_of(item: Item) -> str:
@@ -155,22 +159,20 @@ def _words(item: Item) -> str:
     match item:
         case Trade():
             side = Side(item.side).name.lower()
-            return f"{_clock(item.ts_event)} {item.symbol} {side} {item.size:g} @ {item.price:,.10g}"
+            return f"{_clock(item.ts_event)} {item.symbol} {side} {_size(item.size)} @ {_price(item.price)}"
         case Quote():
             return f"{_clock(item.ts_event)} {item.symbol} {_touch(item)}"
         case Bar():
             named = {"open": item.open, "high": item.high, "low": item.low, "close": item.close}
-            prices = " ".join(f"{word}={price:,.10g}" for word, price in named.items())
-            rest = " ".join([f"volume={item.volume:.6g} count={item.count}", *_marks(item)])
+            prices = " ".join(f"{word}={_price(price)}" for word, price in named.items())
+            rest = " ".join([f"volume={_size(item.volume)} count={item.count}", *_marks(item)])
             return f"{_clock(item.start)} {item.symbol} {prices} {rest}"
         case BookState():
-            return f"{_clock(item.ts_recv)} {item.symbol} {item.status} {_touch(item)} {item.reason}"
+            return because(f"{_clock(item.ts_recv)} {item.symbol} {item.status} {_touch(item)}", item.reason)
         case Gap():
-            return f"{_clock(item.ts_recv)} {_span(item)} {item.reason}"
+            return because(f"{_clock(item.ts_recv)} {_span(item)}", item.reason)
         case Status():
-            wait = f" attempt {item.attempt} in {item.wait:.2f} s" if item.attempt else ""
-            about = " ".join(part for part in (item.kind, item.symbol, item.text) if part)
-            return f"{_clock(item.ts_recv)} {item.state}{wait} {about}"
+            return f"{_clock(item.ts_recv)} {words_of(item)}"
         case Lost():
             return f"{_clock(item.ts_recv)} {item.count} {item.kind} in the {item.where}"
         case Malformed():
@@ -196,7 +198,8 @@ class Screen:
     """The terminal, drawn anew from plain state; the pipeline only ever writes that state.
 
     ``shows`` names the parts: ``trades``, ``quotes``, ``bars``, ``books``. Whatever the terminal's width, no
-    part is cut off: what does not fit beside stands below, and below 80 columns bars say less.
+    part is cut off: what does not fit beside stands below, and below 80 columns bars say less. Books stand in
+    the order of ``symbols``, others behind them; the last that is shown says how many find no room.
     """
 
     def __init__(
@@ -205,12 +208,15 @@ class Screen:
         title: str,
         counters: Counters,
         shows: Collection[str] = ("trades", "bars", "books"),
+        *,
+        symbols: Iterable[str] = (),
     ) -> None:
         self.tally = Tally()
         self._console = console
         self._title = title
         self._counters = counters
         self._shows = shows
+        self._ranks = {symbol: rank for rank, symbol in enumerate(dict.fromkeys(symbols))}
         self._line = Text("connecting", style="yellow")
         self._trades: deque[Trade] = deque(maxlen=200)
         self._bars: deque[Bar] = deque(maxlen=200)
@@ -351,7 +357,8 @@ class Screen:
     def _beside(self, rows: int, width: int, *first: RenderableType) -> RenderableType:
         """What stands first, and as many ladders as there is room for: one at least, or a place for one."""
         depth = max(1, (rows - 2) // 2)
-        ladders = [ladder(book, depth, self._places) for book in list(self._books.values())]
+        books = sorted(self._books.values(), key=self._rank)
+        ladders = [ladder(book, depth, self._places) for book in books]
         shown: list[RenderableType] = ladders[:1] or [_padded(_table("books"), rows - 1)]
         left = width - sum(map(self._width, (*first, *shown)))
         for each in ladders[1:]:
@@ -359,9 +366,15 @@ class Screen:
             if left < 0:
                 break
             shown.append(each)
+        hidden = len(books) - len(shown)
+        if hidden > 0:
+            shown[-1] = ladder(books[len(shown) - 1], depth, self._places, beside=hidden)
         grid = Table.grid(padding=(0, _BETWEEN, 0, 0))
         grid.add_row(*first, *shown)
         return grid
+
+    def _rank(self, book: BookState) -> int:
+        return self._ranks.get(book.symbol, len(self._ranks))
 
     def _width(self, part: RenderableType) -> int:
         return self._console.measure(part).maximum + _BETWEEN
@@ -403,12 +416,13 @@ class Places:
 _FINEST = 8  # decimals
 
 
-def ladder(book: BookState, depth: int, places: Places) -> RenderableType:
+def ladder(book: BookState, depth: int, places: Places, *, beside: int = 0) -> RenderableType:
     """The best ``depth`` levels of both sides, asks on top, each with a bar as long as its size.
 
     It is ``2 * depth + 2`` rows high, whatever the book holds; of one that is not live it says what it is.
+    ``beside`` is how many books there are that find no room.
     """
-    table = _table(f">{book.symbol}", ">size", "")
+    table = _table(f">{book.symbol}", ">size", _more(beside))
     asks, bids = book.asks[:depth], book.bids[:depth]
     largest = max((size for _, size in asks + bids), default=1.0)
     for index in range(depth - len(asks)):
@@ -424,7 +438,12 @@ def ladder(book: BookState, depth: int, places: Places) -> RenderableType:
     return _padded(table, 2 * depth + 1)
 
 
-_WIDEST = 6  # characters of a bar
+def _more(count: int) -> str:
+    """At most as wide as a bar, so that the ladder keeps its width."""
+    return f"+{count} more"[:_WIDEST].removesuffix(" mor") if count else ""
+
+
+_WIDEST = 7  # characters of a bar
 
 
 def _table(*columns: str, between: int = 2) -> Table:
@@ -471,11 +490,11 @@ def _touch(item: Quote | BookState) -> str:
 
 
 def _price(price: float | None) -> str:
-    return "-" if price is None else f"{price:,.10g}"
+    return "-" if price is None else f"{price:.10g}"
 
 
 def _size(size: float | None) -> str:
-    return "-" if size is None else f"{size:g}"
+    return "-" if size is None else f"{size:.10g}"
 
 
 def _or_dash(text: Callable[[str, float], str], symbol: str, value: float | None) -> str:

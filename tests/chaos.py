@@ -159,7 +159,7 @@ def true_sides(market: Market, listed: str, count: int) -> _Sides:
 
 
 def account_of(ledger: Ledger, sent: Iterable[tuple[str, int]], number: Callable[[Trade], int]) -> Account:
-    """What became of what was sent, from the first trade of each symbol that came."""
+    """What became of what was sent, from the earliest trade of each symbol that came."""
     ids: dict[str, list[int]] = {}
     firsts: set[tuple[str, int]] = set()  # trades that were the first of their connection
     begun: set[str] = set()
@@ -173,7 +173,10 @@ def account_of(ledger: Ledger, sent: Iterable[tuple[str, int]], number: Callable
                 firsts.add((event.symbol, number(event)))
     came = {(symbol, each) for symbol, numbers in ids.items() for each in numbers}
     sent = list(sent)
-    due = [each for each in sent if each[0] in ids and ids[each[0]][0] <= each[1] <= max(ids[each[0]])]
+    spans = {
+        symbol: (min(numbers), max(numbers)) for symbol, numbers in ids.items()
+    }  # a line may mix them up
+    due = [each for each in sent if each[0] in ids and spans[each[0]][0] <= each[1] <= spans[each[0]][1]]
     asked = {symbol for symbol, _ in sent}
     events = [event for event in ledger.events if not isinstance(event, Trade) or event.symbol in asked]
     untold = _before(firsts, due, came)
@@ -644,4 +647,5 @@ def _print(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(float([*sys.argv, "10"][1]), int([*sys.argv, "10", "1"][2])))
+    seconds, seed = (*sys.argv[1:], *("10", "1")[len(sys.argv) - 1 :])
+    sys.exit(main(float(seconds), int(seed)))

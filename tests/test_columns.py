@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import fields, replace
 
-from rtflow.columns import DTYPES, Columns, is_batch, refuse_batch
+from rtflow.columns import DTYPES, Columns, is_batch, pass_over
 from rtflow.events import (
     Bar,
     Event,
@@ -327,8 +327,8 @@ def test_a_batch_is_no_event() -> None:
     with pytest.raises(AttributeError, match="no attribute 'prise'"):
         _ = batch.prise
     with pytest.raises(TypeError, match="takes single events"):
-        refuse_batch(batch)
-    refuse_batch(trade())
+        pass_over(batch, "dedupe")
+    pass_over(trade(), "dedupe")
     assert is_batch(batch)
     assert not is_batch(trade())
 

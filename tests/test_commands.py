@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
+import re
 import signal
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,12 +27,14 @@ from typer.testing import CliRunner, Result
 from rtflow import tape as tapes
 from rtflow.book import BookState
 from rtflow.commands import app
-from rtflow.commands._failures import Code, explained, stopped_by_signals
+from rtflow.commands._failures import Code, Failure, explained, stopped_by_signals
 from rtflow.commands._options import Venue, listed
 from rtflow.commands._pipeline import Asked, follow
+from rtflow.commands._record import _told
 from rtflow.commands._replay import _step_through
 from rtflow.commands._tables import COLUMNS
 from rtflow.commands._twin import _DIALECTS, _symbols
+from rtflow.commands._verdict import LineVerdict, TapeVerdict
 from rtflow.counters import Counters
 from rtflow.errors import DamagedTape, Disconnected, Overflow, Rejected
 from rtflow.events import Bar, FrameKind, Gap, OrderBookUpdate, Quote, Status, Ticker, Trade
@@ -212,6 +217,42 @@ def test_ctrl_c_before_a_work_is_done_is_told_to_the_shell(mocker: MockerFixture
     run("replay", "kraken", tape, code=130)
 
 
+@pytest.mark.parametrize("command", ["stream", "book", "record"])
+def test_symbols_that_are_all_refused_end_it(command: str, twin: Twin, tmp_path: Path) -> None:
+    target = [tmp_path / "a.tape"] if command == "record" else []
+    asked = ["NOPE/USD", "-s", "FOO/USD", "--url", twin.url, "--seconds", 10]
+    last = run(command, "kraken", *target, *asked, code=2).stderr.splitlines()[-1]
+    assert last.startswith("rtflow: kraken refuses ")
+    for symbol in ("NOPE/USD", "FOO/USD"):
+        assert f"{symbol}: Currency pair not supported" in last
+
+
+def refused(symbol: str, kind: str) -> Status:
+    return Status("rejected", 0, "no", symbol=symbol, kind=kind)
+
+
+def test_one_refusal_of_several_ends_nothing_and_a_new_connection_asks_again() -> None:
+    verdict = LineVerdict("kraken", {"trades": ["A", "B"], "books": ["A"]})
+    story = [refused("A", "trades"), refused("B", "quotes"), refused("B", ""), Status("rejected", 0, "slow")]
+    for said in (*story, Status("open", 0), refused("A", ""), Status("joined", 0)):
+        verdict.hear(said)
+    with pytest.raises(Failure, match=r"^kraken refuses A: no; B: no$"):
+        verdict.hear(refused("B", "trades"))
+
+
+@pytest.mark.parametrize("command", ["stream", "book", "record"])
+def test_symbols_are_named_by_position_or_by_option(
+    command: str, twin: Twin, tmp_path: Path, ending: Ending
+) -> None:
+    both = ("BTC/USD", "ETH/USD")
+    ending.when(lambda _: {*both} <= {getattr(item, "symbol", "") for item in ending.seen})
+    target = [tmp_path / "a.tape"] if command == "record" else []
+    for asked in (both, ("-s", ",".join(both)), ("BTC/USD", "--symbols", "ETH/USD")):
+        ending.seen.clear()
+        run(command, "kraken", *target, *asked, "--url", twin.url)
+        assert {*both} <= {getattr(item, "symbol", "") for item in ending.seen}
+
+
 # -- record and replay -----------------------------------------------------------------------------------
 
 
@@ -229,8 +270,17 @@ def test_a_tape_is_continued_or_begun_anew(twin: Twin, tmp_path: Path, ending: E
         frames = list(tapes.read(path))
         assert {frame.epoch for frame in frames} == epochs
         assert "subscribed trades BTC/USD" in said
-        assert " frames · " in said
+        assert (" added · " in said and " kB in all" in said) == (epochs == {1, 2})
     assert f"{len(frames)} frames" in said
+
+
+def test_a_size_has_a_unit_that_fits() -> None:
+    assert [_told(size) for size in (0, 587, 999_949, 1_234_567)] == [
+        "0.0 kB",
+        "0.6 kB",
+        "999.9 kB",
+        "1.23 MB",
+    ]
 
 
 def test_a_recording_says_what_was_lost(tmp_path: Path, ending: Ending) -> None:
@@ -432,6 +482,26 @@ def test_a_damaged_tape_gives_its_whole_part_and_says_so(tape: Path, tmp_path: P
     assert "Lost" in run("replay", "kraken", cut).stdout
 
 
+FOREIGN = "nothing on this tape could be read as {}'s: is it another venue's?"
+
+
+@pytest.mark.parametrize("venue", [each for each in Venue if each != "kraken"])
+def test_a_tape_of_another_venue_is_taken_for_what_it_is(venue: Venue, tape: Path, tmp_path: Path) -> None:
+    for more in ([], ["--step"]):
+        said = run("replay", venue, tape, *more, code=1, typed="\n" * 10_000).stderr
+        assert FOREIGN.format(venue) in said
+    target = tmp_path / "bars.csv"
+    said = run("bars", tape, target, "--venue", venue, "--every", "1s", code=1).stderr
+    assert FOREIGN.format(venue) in said
+    assert not target.exists()
+
+
+def test_a_tape_with_nothing_on_it_is_nobody_elses() -> None:
+    verdict = TapeVerdict("kraken", Counters())
+    verdict.hear(Status("open", 0))
+    verdict.judge()
+
+
 # -- twins -----------------------------------------------------------------------------------------------
 
 
@@ -485,8 +555,8 @@ def test_a_twin_says_where_it_is_and_what_to_try() -> None:
             2,
             "an address is ws://host… or wss://host…",
         ),
-        (["stream", "kraken"], 2, "Missing option '--symbols'"),
-        (["stream", "nyse", "-s", "X"], 2, "'nyse' is not one of 'alpaca', 'angelone', "),
+        (["stream", "kraken"], 2, "no symbol is named: say which"),
+        (["stream", "nyse", "-s", "X"], 2, "'nyse' is not a venue. One of alpaca, angelone, "),
         (["twin", "kraken", "--feed", "x"], 2, "kraken has one feed only"),
         (["twin", "alpaca", "--feed", "x"], 2, "alpaca's twin has no feed 'x'; it has"),
         (["replay", "kraken", "/not/there"], 2, "'/not/there' does not exist"),
@@ -521,6 +591,44 @@ def test_an_error_is_one_sentence_and_a_code(arguments: list[str], code: int, wo
     assert "Traceback" not in said
     if said.startswith("rtflow: "):
         assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["stream", "krakn", "X"], "'krakn' is not a venue. Did you mean kraken? One of alpaca,"),
+        (["stream", "Kraken", "X"], "Did you mean kraken?"),
+        (["demo", "--venue", "coinbas"], "'coinbas' has no demo. Did you mean coinbase? One of alpaca,"),
+    ],
+)
+def test_who_mistypes_a_venue_is_told_which_is_meant(arguments: list[str], words: str) -> None:
+    said = " ".join(run(*arguments, code=2).stderr.replace("│", "").split())
+    assert words in said
+    assert "Value error" not in said
+
+
+def test_a_port_that_is_taken_says_what_to_do(mocker: MockerFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = run("twin", "kraken", "--port", port, "--seconds", 0.1, code=1).stderr
+    assert f"port {port} is in use: choose another --port, or 0" in said
+    mocker.patch("rtflow.commands._twin.Twin", side_effect=OSError(errno.EMFILE, "Too many open files"))
+    assert "Too many open files" in run("twin", "kraken", code=1).stderr
+
+
+def test_a_line_that_was_never_there_is_lost(tmp_path: Path) -> None:
+    nobody = ["BTC/USD", "--url", "ws://127.0.0.1:1", "--seconds", 0.3]
+    for arguments in (["stream", "kraken"], ["book", "kraken"], ["record", "kraken", tmp_path / "a.tape"]):
+        said = run(*arguments, *nobody, code=4).stderr
+        assert "the line was never there: 127.0.0.1:1 refused the connection" in said
+
+
+def test_who_leaves_early_is_told_nothing_and_who_stays_hears_why() -> None:
+    verdict = LineVerdict("kraken", {"trades": ["A"]})
+    verdict.judge()
+    verdict.over = True
+    with pytest.raises(Failure, match="never there: nobody answered in so short a time"):
+        verdict.judge()
 
 
 def test_a_line_that_does_not_come_ends_when_the_retries_are_spent() -> None:
@@ -575,6 +683,22 @@ def test_signals_are_the_main_threads_business() -> None:
     other.start()
     other.join()
     assert handlers == [signal.default_int_handler, signal.SIG_DFL]
+
+
+# -- help ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command", ["stream", "book", "record", "replay", "bars", "doctor", "twin", "demo", "providers"]
+)
+def test_what_is_to_be_put_in_is_written_in_capitals_and_no_venue_is_broken(command: str) -> None:
+    text = run(command, "--help", COLUMNS="80").stdout
+    usage = next(line for line in text.splitlines() if "Usage:" in line)
+    assert all(word.isupper() for word in re.findall(r"[{\[](\w+)", usage))
+    assert not re.search(r"<(float|int|str)\b", text), "a word of ours says more than a type"
+    assert "|coinbase" not in text
+    if "VENUE" in text:
+        assert {"kraken", "coinbase"} <= {*re.findall(r"\w+", text)}
 
 
 # -- following -------------------------------------------------------------------------------------------

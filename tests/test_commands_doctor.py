@@ -51,11 +51,11 @@ def test_it_looks_at_this_machine_and_at_every_key() -> None:
     assert said["HTTPS_PROXY"] == "ok: connections go by gate"
 
 
-def test_what_is_not_installed_is_missing_and_not_wrong(mocker: MockerFixture) -> None:
+def test_what_is_not_installed_is_optional_and_not_wrong(mocker: MockerFixture) -> None:
     mocker.patch.dict(
         "rtflow.commands._doctor._WANTED", {"no-such-package": ("cache", "Parquet")}, clear=True
     )
-    assert examined()["no-such-package"] == "missing: pip install 'rtflow[cache]' for Parquet"
+    assert examined()["no-such-package"] == "optional: pip install 'rtflow[cache]' for Parquet"
 
 
 def test_a_key_that_cannot_be_read_is_wrong() -> None:
@@ -112,9 +112,20 @@ def test_nobody_there_is_wrong() -> None:
 
 
 def test_a_venue_whose_key_is_missing_is_not_contacted() -> None:
-    said = examined("polygon", "-s", "AAPL")
+    said = examined("polygon", "-s", "AAPL", code=3)
     assert said["polygon"].startswith("missing: ")
     assert "way there" not in said
+
+
+def test_a_venue_that_needs_no_key_ends_well_and_one_that_needs_one_says_so_to_the_shell(twin: Twin) -> None:
+    examined("alpaca", code=3)
+    examined("kraken", "--url", twin.url)
+
+
+def test_a_machine_that_is_broken_goes_before_a_key_that_is_missing(mocker: MockerFixture) -> None:
+    broken = Finding("failed", "TLS", "no root certificates")
+    mocker.patch("rtflow.commands._doctor._authorities", return_value=broken)
+    examined("alpaca", code=1)
 
 
 def test_what_a_venue_cannot_serve_is_wrong_before_it_is_contacted() -> None:

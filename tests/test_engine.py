@@ -254,6 +254,12 @@ def test_stop_is_bounded_though_a_callback_hangs_and_the_line_waits_for_it(twin:
     go_on.set()
 
 
+@pytest.mark.parametrize("provider", [Kraken, "kraken", None])
+def test_what_is_no_provider_is_refused_before_the_start(provider: Any) -> None:
+    with pytest.raises(TypeError, match=r"takes a provider, as in RealtimeEngine\(Kraken\(\)\), not "):
+        RealtimeEngine(provider)
+
+
 @pytest.mark.parametrize(("arguments", "error"), [(((),), ValueError), ((), ValueError), (([5],), TypeError)])
 def test_nothing_to_want_is_refused(engine: RealtimeEngine, arguments: Any, error: type[Exception]) -> None:
     with pytest.raises(error):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -471,3 +471,73 @@ def test_a_scheduler_with_a_thread_of_its_own_takes_turns_with_the_source() -> N
 def test_lift_wants_what_makes_a_kernel_and_not_a_kernel() -> None:
     with pytest.raises(TypeError, match=r"lift\(\) takes what makes a kernel"):
         lift(Kernel[int, int]())  # type: ignore[arg-type]
+
+
+class Forgetful(Kernel[int, int]):
+    """Its methods return nothing, or what is no iterable, or what cannot be read to its end."""
+
+    def __init__(self, **given: Any) -> None:
+        self.given = given
+
+    def push(self, item: int) -> Iterable[int]:
+        return self._given("push")
+
+    def flush(self) -> Iterable[int]:
+        return self._given("flush")
+
+    def wake(self, now: int) -> Iterable[int]:
+        return self._given("wake")
+
+    def _given(self, method: str) -> Iterable[int]:
+        made: Iterable[int] = self.given.get(method, ())
+        return made
+
+
+class ForgetfulInTime(Forgetful):
+    """The same, with a timer."""
+
+    def due(self) -> int | None:
+        at: int | None = self.given.get("due")
+        return at
+
+
+def failure(kernel: Kernel[int, int]) -> Exception:
+    """What a stream of one item ends with."""
+    failed: list[Exception] = []
+    scheduler = NanoScheduler()
+    source = Source()
+    _ = source.pipe(lift(lambda: kernel)).subscribe(on_error=failed.append, scheduler=scheduler)
+    source.on_next(1)
+    scheduler.run()
+    source.on_completed()
+    (error,) = failed
+    return error
+
+
+@pytest.mark.parametrize("kind", [Forgetful, ForgetfulInTime])
+@pytest.mark.parametrize(("method", "made"), [("push", None), ("push", 5), ("flush", None)])
+def test_a_kernel_that_gives_no_iterable_is_told_so_by_name(
+    kind: type[Forgetful], method: str, made: object
+) -> None:
+    error = failure(kind(**{method: made}))
+    name = kind.__name__
+    assert type(error) is TypeError
+    assert str(error) == f"{name}.{method}() gave {made}, and must give an iterable: () for nothing"
+
+
+def test_a_kernel_that_wakes_to_no_iterable_is_told_so_by_name() -> None:
+    error = failure(ForgetfulInTime(wake=None, due=7))
+    assert str(error) == "ForgetfulInTime.wake() gave None, and must give an iterable: () for nothing"
+
+
+@pytest.mark.parametrize("kind", [Forgetful, ForgetfulInTime])
+@pytest.mark.parametrize("method", ["push", "flush"])
+def test_a_type_error_inside_what_it_gives_stays_the_kernels_own(kind: type[Forgetful], method: str) -> None:
+    cause, own = KeyError("cause"), TypeError("own")
+
+    def made() -> Iterator[int]:
+        yield 1
+        raise own from cause
+
+    assert failure(kind(**{method: made()})) is own
+    assert own.__cause__ is cause

@@ -22,6 +22,7 @@ INNER: dict[str, set[str]] = {
     "rtflow.rfc6455": set(),
     "rtflow.book": {"events", "errors", "time", "html"},
     "rtflow.columns": {"events", "errors", "time"},
+    "rtflow.words": {"events"},
     "rtflow.bridge": {"book", "events"},
     "rtflow.budgets": {"provider"},
     "rtflow.shards": {"errors", "provider"},

@@ -61,21 +61,21 @@ def text_of(console: Console) -> str:
 @pytest.mark.parametrize(
     ("item", "line"),
     [
-        (TRADE, "Trade 00:00:05.000 BTC/USD sell 0.25 @ 64,991.5"),
+        (TRADE, "Trade 00:00:05.000 BTC/USD sell 0.25 @ 64991.5"),
         (
             BAR,
             "Bar 00:00:04.000 BTC/USD open=1 high=3 low=1 close=2 volume=4 count=2 gap partial start",
         ),
-        (CUT, "Gap 00:00:02.000 from 00:00:01.000 on cut"),
-        (MENDED, "Gap 00:00:03.000 from 00:00:01.000 to 00:00:03.000 (2.000 s) cut"),
+        (CUT, "Gap 00:00:02.000 from 00:00:01.000 on: cut"),
+        (MENDED, "Gap 00:00:03.000 from 00:00:01.000 to 00:00:03.000 (2.000 s): cut"),
         (Status("subscribed", 0, symbol="A", kind="trades"), "Status 00:00:00.000 subscribed trades A"),
         (
             Status("retrying", 0, "gone", attempt=2, wait=1.5),
-            "Status 00:00:00.000 retrying attempt 2 in 1.50 s gone",
+            "Status 00:00:00.000 retrying attempt 2 in 1.50 s: gone",
         ),
         (Lost("", "frames", 3, 0, 0, "ring"), "Lost 00:00:00.000 3 frames in the ring"),
         (Malformed(Frame(FrameKind.TEXT, b"", 0), "no JSON", 0), "Malformed 00:00:00.000 no JSON"),
-        (QUOTE, "Quote 00:00:01.000 BTC/USD 0.5 64,989.6 | - -"),
+        (QUOTE, "Quote 00:00:01.000 BTC/USD 0.5 64989.6 | - -"),
         (
             Ticker("A", 0, SECOND, last=1.5, window="day"),
             "Ticker 00:00:01.000 A last=1.5 window=day",
@@ -83,11 +83,11 @@ def text_of(console: Console) -> str:
         (Stale(SECOND, 2.5), "Stale 00:00:01.000 silent_for=2.5 tier=stream"),
         (
             Status("venue", 0, "two\nlines \x1b[2J\x9b", venue="x"),
-            "Status 00:00:00.000 venue two\N{REPLACEMENT CHARACTER}lines "
+            "Status 00:00:00.000 venue: two\N{REPLACEMENT CHARACTER}lines "
             "\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}",
         ),
         (book(), "BookState 00:00:00.000 BTC/USD live 1 10 | 11 4"),
-        (book(live=False), "BookState 00:00:02.000 BTC/USD syncing - - | - - cut"),
+        (book(live=False), "BookState 00:00:02.000 BTC/USD syncing - - | - -: cut"),
     ],
 )
 def test_an_item_is_one_line_with_its_type_first(item: Item, line: str) -> None:
@@ -117,7 +117,7 @@ def test_lines_leave_one_by_one_and_are_counted() -> None:
         view.fail(Rejected("auth failed"))
         assert view.tally.seen["Trade"] == 1
         assert isinstance(view.tally.error, Rejected)
-    assert text_of(words).splitlines() == [line_of(TRADE), "Rejected auth failed"]
+    assert text_of(words).splitlines() == [line_of(TRADE), "Rejected: auth failed"]
     assert text_of(json).splitlines() == [json_of(TRADE)], "what is no item is no line of JSON"
 
 
@@ -130,10 +130,10 @@ def test_a_gap_is_one_gap_though_it_is_said_twice() -> None:
         tally.count(gap)
     assert (tally.seen["Gap"], tally.items) == (2, 3)
     assert list(tally.gaps) == [MENDED, other], "the last word on each"
-    lines = tally.summary(Counters(late=2, malformed=0), connections=3).splitlines()
+    lines = tally.summary(Counters(late=2, malformed=0, received=587), connections=3).splitlines()
     assert lines[:2] == ["seen: 2 Gap", "connections: 3"]
     assert lines[2] == "lost: from 00:00:01.000 to 00:00:03.000 (2.000 s): cut"
-    assert lines[-1] == "counters: late=2"
+    assert lines[-2:] == ["frames received: 587", "late: 2"]
 
 
 def test_a_gap_that_never_ended_is_in_the_summary_too() -> None:
@@ -235,6 +235,39 @@ def test_ladders_stand_side_by_side_as_far_as_there_is_room() -> None:
         for symbol in ("AAA", "BBB", "CCC", "DDD"):
             view.show(book(symbol))
         assert sum(symbol in drawn(view, out) for symbol in ("AAA", "BBB", "CCC", "DDD")) == ladders
+
+
+def test_books_stand_as_they_were_asked_for_and_what_finds_no_room_is_counted() -> None:
+    asked = ("DDD", "BBB", "CCC", "AAA")
+    for width, shown, rest in ((60, ["DDD", "BBB"], "+2 more"), (90, ["DDD", "BBB", "CCC"], "+1 more")):
+        out = console(width, 24)
+        view = Screen(out, "kraken", Counters(), ("books",), symbols=asked)
+        for symbol in ("AAA", "BBB", "CCC", "DDD"):
+            view.show(book(symbol))
+        lines = drawn(view, out).splitlines()
+        assert [each for each in lines[2].split() if each in asked] == shown
+        assert lines[2].rstrip().endswith(rest)
+        assert max(map(len, lines)) <= width
+
+
+def test_where_all_books_fit_nothing_more_is_spoken_of() -> None:
+    out = console(120, 24)
+    view = screen(out, "books")
+    view.show(book())
+    assert "more" not in drawn(view, out)
+
+
+def test_a_dozen_hidden_books_take_no_more_room_than_one() -> None:
+    out = console(60, 24)
+    view = screen(out, "books")
+    for number in range(14):
+        view.show(book(f"A{number:02}"))
+    assert drawn(view, out).splitlines()[2].rstrip().endswith(" +12")
+
+
+def test_a_line_is_for_programs_too_so_no_number_has_commas_and_none_is_rounded() -> None:
+    line = line_of(msgspec.structs.replace(TRADE, size=31_191.25))
+    assert line.endswith(" 31191.25 @ 64991.5")
 
 
 def test_prices_have_the_decimals_that_their_symbol_has_had() -> None:

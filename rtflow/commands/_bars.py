@@ -23,6 +23,7 @@ from rtflow.commands._failures import Code, Failure, arguments
 from rtflow.commands._pipeline import follow
 from rtflow.commands._replay import Since, Until
 from rtflow.commands._tables import SUFFIXES, BarsFile, Trades
+from rtflow.commands._verdict import TapeVerdict
 from rtflow.counters import Counters
 from rtflow.errors import DamagedTape
 from rtflow.events import Bar, Event, Lost
@@ -33,16 +34,28 @@ from rtflow.terminal import Terminal, counted
 @app.command()
 def bars(
     source: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="A tape, or trades as .csv or .parquet.")
+        Path,
+        typer.Argument(
+            metavar="SOURCE", exists=True, dir_okay=False, help="A tape, or trades as .csv or .parquet."
+        ),
     ],
-    target: Annotated[Path, typer.Argument(dir_okay=False, help="Bars as .csv or .parquet.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET", dir_okay=False, help="Bars as .csv or .parquet.")
+    ],
     venue: Annotated[
-        options.Venue | None, typer.Option("--venue", help="Whose tape it is.", show_default=False)
+        options.Venue | None,
+        typer.Option(
+            "--venue",
+            parser=options.venue_of,
+            metavar="VENUE",
+            help=f"Whose tape it is. {options.VENUES}",
+            show_default=False,
+        ),
     ] = None,
     every: Annotated[str | None, typer.Option(metavar="LENGTH", help="500ms, 1s, 5m, 1h, 1d.")] = None,
-    ticks: Annotated[int | None, typer.Option(help="Or: so many trades a bar.")] = None,
-    volume: Annotated[float | None, typer.Option(help="Or: so much volume a bar.")] = None,
-    value: Annotated[float | None, typer.Option(help="Or: so much money a bar.")] = None,
+    ticks: Annotated[int | None, typer.Option(metavar="COUNT", help="Or: so many trades a bar.")] = None,
+    volume: Annotated[float | None, typer.Option(metavar="AMOUNT", help="Or: so much volume a bar.")] = None,
+    value: Annotated[float | None, typer.Option(metavar="AMOUNT", help="Or: so much money a bar.")] = None,
     feed: options.Choice = None,
     since: Since = None,
     until: Until = None,
@@ -116,11 +129,15 @@ def _of_tape(
     frames = rtflow.replay(source, since=options.moment(since), until=options.moment(until))
     provider = options.reader_of(venue, choice=feed)
 
+    verdict = TapeVerdict(venue.value, counters)
+
     def note(event: Event) -> None:
+        verdict.hear(event)
         if isinstance(event, Lost):  # in the recording, or by a tape that is cut
             counters.add("frames lost", event.count)
 
-    return frames.pipe(ops.do_action(told), op.normalize(provider, counters=counters), ops.do_action(note))
+    judged = ops.do_action(note, on_completed=verdict.judge)
+    return frames.pipe(ops.do_action(told), op.normalize(provider, counters=counters), judged)
 
 
 def _telling(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from rtflow.commands import _options as options
@@ -16,7 +14,8 @@ from rtflow.commands._stream import Retries, watch
 def book(
     context: typer.Context,
     venue: options.VenueName,
-    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL...", help="As the venue spells them.")],
+    symbol: options.Named = None,
+    symbols: options.Symbols = None,
     depth: options.Depth = 10,
     url: options.Url = None,
     feed: options.Choice = None,
@@ -32,7 +31,7 @@ def book(
 
     Example: rtflow book kraken BTC/USD
     """
-    wanted = {"books": options.listed(symbols)}
+    wanted = {"books": options.named(symbol, symbols)}
     watch(
         venue,
         wanted,

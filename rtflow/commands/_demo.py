@@ -10,6 +10,7 @@ import typer
 
 from rtflow import demo as demonstration
 from rtflow.commands._app import app
+from rtflow.commands._options import meant
 from rtflow.terminal import Terminal
 
 
@@ -22,11 +23,30 @@ class Watched(StrEnum):
     KRAKEN = "kraken"
 
 
+_WATCHED = f"One of {', '.join(Watched)}."
+
+
+def _watched(name: str) -> Watched:
+    try:
+        return Watched(name)
+    except ValueError:
+        raise typer.BadParameter(f"{name!r} has no demo.{meant(name, Watched)} {_WATCHED}") from None
+
+
 @app.command()
 def demo(
-    seconds: Annotated[float, typer.Option(min=2.0, max=3600.0, help="How long to run.")] = 20.0,
-    seed: Annotated[int, typer.Option(help="Which market: the same seed trades the same.")] = 1,
-    venue: Annotated[Watched, typer.Option(help="Whose wire protocol the feed speaks.")] = Watched.KRAKEN,
+    seconds: Annotated[
+        float, typer.Option(min=2.0, max=3600.0, metavar="SECONDS", help="How long to run.")
+    ] = 20.0,
+    seed: Annotated[
+        int, typer.Option(metavar="NUMBER", help="Which market: the same seed trades the same.")
+    ] = 1,
+    venue: Annotated[
+        Watched,
+        typer.Option(
+            parser=_watched, metavar="VENUE", help=f"Whose wire protocol the feed speaks. {_WATCHED}"
+        ),
+    ] = Watched.KRAKEN,
     plain: Annotated[bool, typer.Option("--plain", help="One line per item, for pipes and CI.")] = False,
 ) -> None:
     """See it work, with no key and no internet.

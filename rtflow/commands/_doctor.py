@@ -34,9 +34,9 @@ from rtflow.time import SECOND
 
 
 class Finding(NamedTuple):
-    """One line: ``missing`` is what you may want, ``failed`` is what must be mended."""
+    """One line: ``optional`` and ``missing`` are what you may want, ``failed`` is what must be mended."""
 
-    mark: Literal["ok", "missing", "failed"]
+    mark: Literal["ok", "optional", "missing", "failed"]
     about: str
     text: str
 
@@ -46,30 +46,43 @@ def doctor(
     context: typer.Context,
     venue: Annotated[
         options.Venue | None,
-        typer.Argument(metavar="[VENUE]", help="Ask this venue, too.", show_default=False),
+        typer.Argument(
+            parser=options.venue_of,
+            metavar="VENUE",
+            help=f"Ask this venue, too. {options.VENUES}",
+            show_default=False,
+            show_choices=False,
+        ),
     ] = None,
     symbols: Annotated[
-        list[str] | None, typer.Option("--symbols", "-s", help="And for these of its symbols.")
+        list[str] | None,
+        typer.Option("--symbols", "-s", metavar="SYMBOLS", help="And for these of its symbols."),
     ] = None,
     url: options.Url = None,
     feed: options.Choice = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that anything may take.")] = 10.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Seconds that anything may take.")
+    ] = 10.0,
 ) -> None:
     """Find out what is missing or wrong, and what to do.
 
     Looks at what is installed, at TLS and at keys; with a VENUE, at the way there, its clock and its data.
-    Each line says ok, missing (with what to do, if you want it) or failed (with what to do); no line shows a
-    key. Ends with 1 if anything failed. Only a VENUE that is named is contacted.
+    Each line says ok, optional (with what to do, if you want it), missing or failed (with what to do); no
+    line shows a key. Ends with 1 if anything failed, with 3 if the VENUE needs a key and has none. Only a
+    VENUE that is named is contacted.
 
     Example: rtflow doctor kraken -s BTC/USD
     """
     console = Terminal()
-    failed = False
+    failed = keyless = False
     for finding in _findings(context.obj, venue, options.listed(symbols or []), url, feed, timeout):
         _print(console, finding)
         failed = failed or finding.mark == "failed"
+        keyless = keyless or (finding.mark == "missing" and finding.about == venue)
     if failed:
         raise typer.Exit(Code.FAILED)
+    if keyless:
+        raise typer.Exit(Code.REFUSED)
 
 
 def _first_kind(provider: Provider) -> str:
@@ -78,7 +91,7 @@ def _first_kind(provider: Provider) -> str:
 
 
 def _print(console: Console, finding: Finding) -> None:
-    style = {"ok": "green", "missing": "yellow", "failed": "bold red"}[finding.mark]
+    style = {"ok": "green", "optional": "dim", "missing": "yellow", "failed": "bold red"}[finding.mark]
     if not console.is_terminal:
         typer.echo(f"{finding.mark:<8} {finding.about:<18} {finding.text}")
         return
@@ -146,7 +159,7 @@ def _packages() -> Iterator[Finding]:
         if here[name]:
             yield Finding("ok", name, f"{here[name]}: {good_for}")
         else:
-            yield Finding("missing", name, f"pip install 'rtflow[{extra}]' for {good_for}")
+            yield Finding("optional", name, f"pip install 'rtflow[{extra}]' for {good_for}")
 
 
 def _version(package: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -39,14 +40,44 @@ def _websocket(url: str | None) -> str | None:
     return url
 
 
-VenueName = Annotated[Venue, typer.Argument(metavar="VENUE", help="Whose data.", show_default=False)]
+VENUES = f"One of {', '.join(Venue)}."
+
+
+def venue_of(name: str) -> Venue:
+    """The venue that a person named; BadParameter, with the one that may be meant, where there is none."""
+    try:
+        return Venue(name)
+    except ValueError:
+        raise typer.BadParameter(f"{name!r} is not a venue.{meant(name, Venue)} {VENUES}") from None
+
+
+def meant(name: str, choices: Iterable[str]) -> str:
+    """A question for who has mistyped one of the ``choices``."""
+    close = get_close_matches(name.lower(), list(choices), n=1)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+VenueName = Annotated[
+    Venue,
+    typer.Argument(
+        parser=venue_of,
+        metavar="VENUE",
+        help=f"Whose data. {VENUES}",
+        show_default=False,
+        show_choices=False,
+    ),
+]
+Named = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="SYMBOL", help="As the venue spells them.", show_default=False),
+]
 Symbols = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         "--symbols",
         "-s",
         metavar="SYMBOLS",
-        help="As the venue spells them; commas between, or again.",
+        help="The same by an option: commas between, or again.",
         show_default=False,
     ),
 ]
@@ -84,12 +115,17 @@ Plain = Annotated[bool, typer.Option("--plain", help="One line per item; unasked
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON per item, stamps as whole nanoseconds.")]
 
 
+def named(by_position: list[str] | None, by_option: list[str] | None) -> list[str]:
+    """The symbols of a command that needs some, in the order they were named; Failure without."""
+    return listed([*(by_position or []), *(by_option or [])] or [""])
+
+
 def listed(symbols: list[str]) -> list[str]:
     """Symbols one by one, in order, each once; Failure where there is nothing but commas."""
-    named = [symbol.strip() for part in symbols for symbol in part.split(",") if symbol.strip()]
-    if symbols and not named:
+    each = [symbol.strip() for part in symbols for symbol in part.split(",") if symbol.strip()]
+    if symbols and not each:
         raise Failure("no symbol is named: say which, as the venue spells them", Code.USAGE)
-    return list(dict.fromkeys(named))
+    return list(dict.fromkeys(each))
 
 
 def provider_of(
@@ -137,7 +173,14 @@ def check_choice(venue: Venue, choice: str | None) -> None:
 
 
 def view_of(
-    title: str, counters: Counters, shows: list[str], *, plain: bool, json: bool, live: bool = True
+    title: str,
+    counters: Counters,
+    shows: list[str],
+    *,
+    symbols: list[str] | None = None,
+    plain: bool,
+    json: bool,
+    live: bool = True,
 ) -> View:
     """Lines of JSON or of text as asked, or where nobody watches; else a screen."""
     if plain and json:
@@ -147,7 +190,7 @@ def view_of(
         return Lines(console, json_of)
     if plain or not live or not sys.stdout.isatty():
         return Lines(console)
-    return Screen(console, title, counters, shows)
+    return Screen(console, title, counters, shows, symbols=symbols or ())
 
 
 def moment(text: str | None) -> int | None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from reactivex import Observable
+from reactivex import operators as ops
 
 import rtflow
 from rtflow import operators as op
@@ -16,19 +17,26 @@ from rtflow.commands import _options as options
 from rtflow.commands._app import app
 from rtflow.commands._failures import Code, Failure, arguments
 from rtflow.commands._pipeline import Asked, follow
+from rtflow.commands._verdict import TapeVerdict
 from rtflow.counters import Counters
 from rtflow.provider import Subscription, check_kinds
 from rtflow.scheduler import NanoScheduler
 from rtflow.terminal import Item, Screen, View
 
-Since = Annotated[str | None, typer.Option(help="From then on: 2026-09-25T17:48:26Z, a day, or nanoseconds.")]
-Until = Annotated[str | None, typer.Option(help="Up to then.")]
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="MOMENT", help="From then on: 2026-09-25T17:48:26Z, a day, or nanoseconds."),
+]
+Until = Annotated[str | None, typer.Option(metavar="MOMENT", help="Up to then.")]
 
 
 @app.command()
 def replay(
     venue: options.VenueName,
-    tape: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="What `rtflow record` made.")],
+    tape: Annotated[
+        Path,
+        typer.Argument(metavar="TAPE", exists=True, dir_okay=False, help="What `rtflow record` made."),
+    ],
     trades: options.Trades = False,
     quotes: options.Quotes = False,
     book: options.Book = False,
@@ -37,7 +45,8 @@ def replay(
     depth: options.Depth = 10,
     feed: options.Choice = None,
     speed: Annotated[
-        float | None, typer.Option(help="So many times as fast as it was.", show_default="at once")
+        float | None,
+        typer.Option(metavar="TIMES", help="So many times as fast as it was.", show_default="at once"),
     ] = None,
     step: Annotated[
         bool, typer.Option("--step", help="Wait for Enter after each moment that says something.")
@@ -63,7 +72,8 @@ def replay(
     view = options.view_of(
         f"{tape.name}", counters, asked.shows, plain=plain, json=json, live=speed is not None
     )
-    events = frames.pipe(op.normalize(provider, counters=counters))
+    verdict = TapeVerdict(provider.name, counters)
+    events = frames.pipe(op.normalize(provider, counters=counters), ops.do_action(verdict.hear))
     every = 0.1 if isinstance(view, Screen) else "top"
     items = asked.made_of(events, counters, book_every=every)
     with view.on():
@@ -71,6 +81,7 @@ def replay(
             _step_through(items, view, tape)
         else:
             follow(items, view.show)
+    verdict.judge()
 
 
 def _step_through(items: Observable[Item], view: View, tape: Path) -> None:

@@ -11,7 +11,8 @@ from rtflow import operators as op
 from rtflow.commands import _options as options
 from rtflow.commands._app import app
 from rtflow.commands._pipeline import Asked, feed_of, follow
-from rtflow.terminal import Screen
+from rtflow.commands._verdict import LineVerdict
+from rtflow.terminal import Item, Screen
 
 Retries = Annotated[
     int, typer.Option("--retries", min=0, metavar="TIMES", help="How often in a row the line may fail.")
@@ -22,7 +23,8 @@ Retries = Annotated[
 def stream(
     context: typer.Context,
     venue: options.VenueName,
-    symbols: options.Symbols,
+    symbol: options.Named = None,
+    symbols: options.Symbols = None,
     trades: options.Trades = False,
     quotes: options.Quotes = False,
     book: options.Book = False,
@@ -41,12 +43,12 @@ def stream(
     What happens to the line is shown, too. A lost line comes back by itself; what may be missing is said as
     a Gap. Ctrl-C ends it.
 
-    Example: rtflow stream kraken -s BTC/USD,ETH/USD --trades --bars 1s
+    Example: rtflow stream kraken BTC/USD ETH/USD --trades --bars 1s
     """
     asked = Asked.of(trades, quotes, book, bars, kind, depth)
     watch(
         venue,
-        asked.subscription(options.listed(symbols)),
+        asked.subscription(options.named(symbol, symbols)),
         asked,
         context=context,
         url=url,
@@ -74,11 +76,20 @@ def watch(
     """The live pipeline that ``stream`` and ``book`` are."""
     provider = options.provider_of(venue, context.obj, url=url, choice=choice)
     feed = feed_of(provider, wanted)
-    view = options.view_of(provider.name, feed.counters, asked.shows, plain=plain, json=json)
+    symbols = [symbol for each in wanted.values() for symbol in each]
+    view = options.view_of(provider.name, feed.counters, asked.shows, symbols=symbols, plain=plain, json=json)
     events = feed.pipe(op.retry_with_backoff(retries=retries), op.normalize(provider, counters=feed.counters))
     every = 0.1 if isinstance(view, Screen) else "top"  # an eye sees ten books a second
     items = asked.made_of(events, feed.counters, resync=feed.resync, book_every=every)
+    verdict = LineVerdict(provider.name, wanted)
+
+    def show(item: Item) -> None:
+        view.show(item)
+        verdict.hear(item)
+
     with suppress(KeyboardInterrupt), view.on():
-        follow(items, view.show, seconds=seconds)
+        follow(items, show, seconds=seconds)
+        verdict.over = True
     if isinstance(view, Screen):
         typer.echo(view.tally.summary(feed.counters, feed.epoch))
+    verdict.judge()

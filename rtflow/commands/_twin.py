@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from rtflow.commands import _options as options
 from rtflow.commands._app import app
+from rtflow.commands._failures import Failure
 from rtflow.scheduler import wait
 from rtflow.twin import Listing, Twin
 from rtflow.twin.ibkr import conid
@@ -55,9 +57,13 @@ _STOCKS = ("iex", "sip", "delayed_sip", "boats", "overnight", "stocks")
 def twin(
     venue: options.VenueName,
     feed: options.Choice = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="How long it serves.")] = 3600.0,
-    seed: Annotated[int, typer.Option(help="Which market: the same seed trades the same.")] = 1,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Where; 0 is any that is free.")] = 0,
+    seconds: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long it serves.")] = 3600.0,
+    seed: Annotated[
+        int, typer.Option(metavar="NUMBER", help="Which market: the same seed trades the same.")
+    ] = 1,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Where; 0 is any that is free.")
+    ] = 0,
 ) -> None:
     """Serve a venue on this machine, to try things on.
 
@@ -68,7 +74,8 @@ def twin(
     chosen = feed or dialect.default
     options.check_choice(venue, feed)
     choice: dict[str, Any] = {dialect.choice: chosen} if chosen else {}
-    with Twin(dialect.twin, seed=seed, port=port, lifetime=seconds, warmup=_WARMUP, **choice) as served:
+    details: dict[str, Any] = {"seed": seed, "port": port, "lifetime": seconds, "warmup": _WARMUP, **choice}
+    with _advising(port), Twin(dialect.twin, **details) as served:
         symbols = _symbols(served, dialect, chosen)
         typer.echo(served.url)
         typer.echo(f"symbols: {' '.join(symbols)}")
@@ -76,6 +83,17 @@ def twin(
         typer.echo(f"try: rtflow stream {venue.value}{flag} --url {served.url} --symbols {symbols[0]}")
         with suppress(KeyboardInterrupt):
             wait(threading.Event(), seconds)
+
+
+@contextmanager
+def _advising(port: int) -> Generator[None]:
+    """Where somebody else listens at ``port`` already, say what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise Failure(f"port {port} is in use: choose another --port, or 0 for any that is free") from None
 
 
 def _symbols(served: Twin, dialect: _Dialect, chosen: str) -> list[str]:

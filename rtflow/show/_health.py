@@ -14,6 +14,7 @@ from rtflow.show._picture import Head, Message, Picture, Tone
 from rtflow.show._sheet import Sheet, clock, said
 from rtflow.show._view import View
 from rtflow.time import SECOND
+from rtflow.words import because, words_of
 
 
 def health(events: Observable[Any] | Iterable[Any], *, rate: float = 4.0) -> View:
@@ -130,7 +131,9 @@ class _Health(Picture):
             case Stale():
                 self._facts["stale"] += 1
                 about = item.symbol or item.tier
-                self._write(stamp, "warn", f"{about} silent for {item.silent_for:.1f} s {item.action}")
+                self._write(
+                    stamp, "warn", because(f"{about} silent for {item.silent_for:.1f} s", item.action)
+                )
             case Malformed():
                 self._facts["malformed"] += 1
                 self._write(stamp, "bad", f"malformed: {item.reason}")
@@ -138,7 +141,6 @@ class _Health(Picture):
                 return
 
     def _status(self, status: Status) -> None:
-        about = " ".join(filter(None, (status.kind, status.symbol, status.text)))
         match status.state:
             case "open" | "joined" | "bridged":
                 self._connections = max(self._connections, status.epoch)
@@ -147,11 +149,10 @@ class _Health(Picture):
                 self._state = ("disconnected", "bad")
             case "retrying" | "parked":
                 self._state = (f"reconnecting, attempt {status.attempt}", "warn")
-                about = f"attempt {status.attempt} in {status.wait:.2f} s {about}"
             case _:
                 pass
         tone: Tone = "bad" if status.state in ("closed", "rejected") else "quiet"
-        self._write(status.ts_recv, tone, f"{status.state} {about}")
+        self._write(status.ts_recv, tone, words_of(status))
 
     def _write(self, stamp: int, tone: Tone, words: str) -> None:
         self._logged += 1

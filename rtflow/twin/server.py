@@ -228,9 +228,11 @@ class Twin:
         self._ask(self._server.corrupt)
 
     def provoke(self, fault: str, **details: Any) -> None:
-        """Do wrong what only this venue can: ``"wrong_checksum"`` on Kraken, say.
+        """Do wrong what only this venue can: ``twin.provoke("announce", system="maintenance")`` on Kraken.
 
-        The dialect's class says what there is. Raises Unsupported for anything else.
+        ``fault`` is a method of the dialect's class, such as ``Kraken.provoke_announce(system)``, by the part
+        of its name after ``provoke_``; its options go by name. :attr:`provocations` lists what there is.
+        Raises Unsupported for a fault that is not there, TypeError for options that it does not take.
         """
         self._ask(lambda: self._server.provoke(fault, details))
 

@@ -12,12 +12,14 @@ import reactivex
 from hypothesis import given
 from hypothesis import strategies as st
 from reactivex import Observable, abc
+from reactivex import operators as ops
 from reactivex.subject import Subject
 from reactivex.testing import ReactiveTest, TestScheduler
 
+from rtflow.columns import Columns
 from rtflow.counters import Counters
 from rtflow.errors import Disconnected
-from rtflow.events import Bar, Event, Gap, Quote, Status, Trade
+from rtflow.events import Bar, Event, Frame, FrameKind, Gap, Quote, Status, Trade
 from rtflow.operators._backfill import backfill
 from rtflow.operators._window_to_bar import window_to_bar
 from rtflow.scheduler import Inlet, Line, NanoScheduler
@@ -314,6 +316,23 @@ def test_other_events_pass_and_are_never_taken_for_repeated() -> None:
     quote, status = Quote("A", 1, 1, 1.0, 1.0, 2.0, 1.0), Status("heartbeat", 1)
     events: list[Event] = [quote, quote, status, status]
     assert seen(events, lambda gap: ())[0] == [*events, "|"]
+
+
+@pytest.mark.parametrize("found", [Frame(FrameKind.TEXT, b"{}", 3), Columns.of([trade(3)])])
+def test_a_history_of_what_are_no_events_leaves_the_gap_labelled(found: Any) -> None:
+    counters = Counters()
+    (gap,) = reactivex.of(CLOSED).pipe(backfill(lambda _: [found], counters=counters), ops.to_list()).run()
+    assert isinstance(gap, Gap)
+    assert gap.filled is None
+    assert "; not filled: " in gap.reason
+    assert counters == {"unfilled": 1}
+
+
+def test_a_batch_ends_the_stream_and_not_its_source() -> None:
+    failed: list[Exception] = []
+    batch: Any = Columns.of([trade(3)])
+    reactivex.of(batch).pipe(backfill(lambda _: ())).subscribe(on_error=failed.append)
+    assert [type(error) for error in failed] == [TypeError]
 
 
 def test_history_is_a_function() -> None:

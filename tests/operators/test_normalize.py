@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from reactivex import Observable
 from reactivex.testing import ReactiveTest, TestScheduler
 
+from rtflow.columns import Columns
 from rtflow.counters import Counters
 from rtflow.errors import MalformedFrame
 from rtflow.events import (
@@ -470,6 +471,37 @@ def test_each_subscription_reads_for_itself() -> None:
 def test_what_is_no_provider_cannot_be_normalized(provider: Any) -> None:
     with pytest.raises(TypeError, match=r"normalize\(\) takes a provider, as in normalize\(kraken\), not "):
         normalize(provider)
+
+
+def test_events_that_have_been_normalized_are_refused_by_name() -> None:
+    events: list[Any] = [
+        opened(10),
+        said(20, "1"),
+        said(30, "-"),
+        closed(40),
+        opened(50, 2),
+        said(60, "1", 2),
+    ]
+    once = [event for frame in events for event in normalize(Words()).kernel().push(frame)]
+    assert {type(event) for event in once} >= {Status, Trade}
+    refused: list[Any] = [
+        *once,
+        Gap(1, None, 1, 3),
+        Lost("", "", 1, 1, 2, "ring"),
+        Columns.of([trade(2, 1, 1)]),
+    ]
+    for event in refused:
+        name = type(event).__name__
+        words = rf"^normalize\(\) takes frames, and this is a {name}: one op.normalize is enough$"
+        with pytest.raises(TypeError, match=words):
+            normalize(Words()).kernel().push(event)
+
+
+def test_a_second_normalize_ends_the_stream() -> None:
+    failed: list[Exception] = []
+    again: Any = normalize(Words())
+    reactivex.of(opened(10)).pipe(normalize(Words()), again).subscribe(on_error=failed.append)
+    assert [type(error) for error in failed] == [TypeError]
 
 
 def test_another_word_for_what_becomes_of_malformed_frames_is_refused() -> None:

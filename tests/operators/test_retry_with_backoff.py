@@ -540,3 +540,20 @@ def test_each_subscriber_has_its_own_row_of_failures() -> None:
     watched = [Watched(retried, scheduler), Watched(retried, scheduler)]
     scheduler.run()
     assert [[status.wait for status in each.statuses] for each in watched] == [[1.0, 2.0], [1.0, 2.0]]
+
+
+def test_what_has_been_normalized_is_refused_before_the_line_is_cut() -> None:
+    scheduler = NanoScheduler()
+    source = Source()
+    watched = Watched(source.observable().pipe(retry_with_backoff()), scheduler)
+    source.observer.on_next(text(1))
+    event: Any = Status("open", 2)
+    source.observer.on_next(event)
+    source.observer.on_next(text(3))
+    source.observer.on_error(lost())
+    scheduler.run()
+    assert [str(error) for error in watched.errors] == [
+        "retry_with_backoff() takes frames, and this is a Status: put it before op.normalize"
+    ]
+    assert watched.frames == [text(1)]
+    assert source.story == ["open", "closed"]

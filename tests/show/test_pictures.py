@@ -477,8 +477,26 @@ def test_health_tells_the_story_of_the_line() -> None:
         "stale": ("1", "warn"),
     }
     log = [line[3] for line in told(view, whole=True)["log"]]
-    assert log[-3:] == ["lost 7 Trade in handoff", "stream silent for 5.0 s resync", "malformed: no price"]
+    assert log[-3:] == ["lost 7 Trade in handoff", "stream silent for 5.0 s: resync", "malformed: no price"]
     assert "malformed: no price" in words(view)
+
+
+def test_health_says_no_word_twice_and_a_colon_before_the_reason() -> None:
+    story = [
+        Status("authenticated", NOON, "authenticated"),
+        Status("rejected", NOON, "no such pair A/B", symbol="A/B", kind="trades"),
+        Status("closed", NOON, "1006"),
+        Status("retrying", NOON, "gone", attempt=2, wait=1.5),
+        Stale(NOON, 5.0),
+    ]
+    log = [line[3] for line in told(show.health(story), whole=True)["log"]]
+    assert log == [
+        "authenticated",
+        "rejected trades A/B: no such pair",
+        "closed: 1006",
+        "retrying attempt 2 in 1.50 s: gone",
+        "stream silent for 5.0 s",
+    ]
 
 
 def test_a_gap_that_ends_without_a_status_ends_the_alarm() -> None:

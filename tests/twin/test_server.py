@@ -244,6 +244,11 @@ def test_the_engine_announces_maintenance() -> None:
         assert '"system":"maintenance"' in recv(client)
 
 
+def test_a_fault_has_the_options_of_its_method_and_no_others() -> None:
+    with kraken() as twin, pytest.raises(TypeError, match=r"provoke_announce\(\) .*'state'"):
+        twin.provoke("announce", state="maintenance")
+
+
 def test_what_a_venue_does_not_have_it_cannot_do() -> None:
     with Twin("alpaca", symbols="AAPL") as twin, pytest.raises(Unsupported, match="no 'wrong_checksum'"):
         twin.provoke("wrong_checksum")
