@@ -4,7 +4,8 @@
 
 An exercise is a code cell tagged ``exercise``; its solution, a cell of prose tagged ``solution`` further down
 whose fold (``<details>``) holds one block of Python, takes that cell's place when the tests ask for it; and
-the code cell tagged ``grade`` behind it says ``Right`` or ``Not yet`` and why.
+the code cell tagged ``grade`` behind it says ``Right`` or ``Not yet`` and why. What a cell tagged ``live``
+prints depends on how fast a machine is, so any text of it will do.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ def shape(notebook: Any) -> list[list[str]]:
 
 
 def _shapes(cell: Any) -> Iterator[str]:
-    yield from CHANGING.sub(" 0", said(cell)).splitlines()
+    lines = CHANGING.sub(" 0", said(cell)).splitlines()
+    yield from ["something"] * bool(lines) if "live" in cell.metadata.get("tags", ()) else lines
     for output in cell.outputs:
         if output.output_type != "stream":
             yield " ".join([output.output_type, *sorted(output.data)])
