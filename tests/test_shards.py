@@ -221,7 +221,7 @@ def test_one_connection_that_dies_leaves_a_gap_of_its_symbols_and_the_others_go_
 def test_books_of_the_connection_that_died_come_back_alone(line: Line) -> None:
     watch = line.watch
     line.twin.provoke("cut", stream="dogeusdt@trade")
-    line.until(lambda: watch.snapshots("DOGEUSDT") == 2)
+    line.until(lambda: watch.snapshots("DOGEUSDT") >= 2)
     line.until(lambda: (book := watch.book("DOGEUSDT")) is not None and book.status == "live")
     assert {each.status for each in watch.of(BookState, "BTCUSDT")} == {"live"}
     assert {each.status for each in watch.of(BookState, "DOGEUSDT")} == {"live", "syncing"}
@@ -269,14 +269,14 @@ def test_what_was_not_wanted_any_more_when_a_connection_died_is_told_as_unsubscr
 def test_a_book_that_moves_to_an_older_connection_is_live_there(line: Line) -> None:
     watch = line.watch
     line.twin.provoke("cut", stream="btcusdt@trade")
-    line.until(lambda: watch.snapshots("BTCUSDT") == 2)
+    line.until(lambda: watch.snapshots("BTCUSDT") >= 2)
     assert (book := watch.book("BTCUSDT")) is not None
     assert book.epoch == 4
     line.feed.remove(trades=["BTCUSDT", "SOLUSDT"], books="BTCUSDT")
     line.until(lambda: {each.symbol for each in watch.statuses("unsubscribed")} == {"BTCUSDT", "SOLUSDT"})
     line.feed.add(trades="BNBUSDT", quotes="BNBUSDT")  # where Bitcoin was
     line.feed.add(books="BTCUSDT")  # where Solana was
-    line.until(lambda: watch.snapshots("BTCUSDT") == 3)
+    line.until(lambda: watch.snapshots("BTCUSDT") >= 3)
     line.until(lambda: (book := watch.book("BTCUSDT")) is not None and book.status == "live")
     assert (book := watch.book("BTCUSDT")) is not None
     assert book.epoch < 4
@@ -300,9 +300,9 @@ def test_a_resync_of_what_is_not_connected_is_not_asked_for(
     line.until(lambda: line.attempts == 4)
     line.feed.resync("DOGEUSDT")
     line.feed.resync("BTCUSDT")
-    line.until(lambda: watch.snapshots("BTCUSDT") == 2)  # so the reader has seen to both
+    line.until(lambda: watch.snapshots("BTCUSDT") >= 2)  # so the reader has seen to both
     line.may_open.set()
-    line.until(lambda: watch.snapshots("DOGEUSDT") == 2)
+    line.until(lambda: watch.snapshots("DOGEUSDT") >= 2)
     line.until(lambda: (book := watch.book("DOGEUSDT")) is not None and book.status == "live")
     assert len(began) == 1
     assert began[0] > 0
