@@ -42,7 +42,7 @@ from rtflow.testing import Proxy
 from rtflow.time import SECOND
 from rtflow.transport import Socket, connect
 from rtflow.twin import Twin
-from tests.watching import PATIENCE, Watch, left_over
+from tests.watching import Watch, left_over
 
 START = 1_790_358_500_000_000_000
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -103,12 +103,7 @@ class Line:
         return subscription
 
     def until(self, happened: Callable[[], object]) -> None:
-        """Let the market move in small steps while something is under way."""
-        deadline = time.monotonic() + PATIENCE
-        while not happened():
-            assert time.monotonic() < deadline, self.watch.items[-20:]
-            self.twin.advance(0.02)
-            time.sleep(0.005)
+        self.watch.until_moving(self.twin, happened)
 
     def goes_on_until(self, happened: Callable[[], object]) -> None:
         """The same, and on to the end of its trades."""

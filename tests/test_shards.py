@@ -141,12 +141,7 @@ class Line:
         return CompositeDisposable(*told, frames.pipe(normalize(self.provider)).subscribe(events))
 
     def until(self, happened: Callable[[], object]) -> None:
-        """Let the market move in small steps while something is under way."""
-        deadline = time.monotonic() + PATIENCE
-        while not happened():
-            assert time.monotonic() < deadline, self.watch.items[-20:]
-            self.twin.advance(0.02)
-            time.sleep(0.005)
+        self.watch.until_moving(self.twin, happened)
 
     def serves(self, topics: int) -> None:
         """Wait, while the market stands still, until so many topics are served, and both books."""

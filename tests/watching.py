@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from rtflow.book import BookState
 from rtflow.events import OrderBookUpdate, Status
+from rtflow.twin import Twin
 
 _T = TypeVar("_T")
 
@@ -35,6 +37,14 @@ class Listener:
     def until(self, happened: Callable[[], object]) -> None:
         with self._changed:
             assert self._changed.wait_for(happened, PATIENCE), (self.error, self.items[-20:])
+
+    def until_moving(self, twin: Twin, happened: Callable[[], object]) -> None:
+        """The same, while a market that stands still by itself moves in small steps."""
+        deadline = time.monotonic() + PATIENCE
+        while not happened():
+            assert time.monotonic() < deadline, self.items[-20:]
+            twin.advance(0.02)
+            time.sleep(0.005)
 
     def of(self, kind: type[_T], symbol: str | None = None) -> list[_T]:
         return [
