@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -27,7 +28,7 @@ from rtflow.events import (
     Trade,
     TradingStatus,
 )
-from rtflow.operators._forming import Forming
+from rtflow.operators._forming import Forming, Partial
 from rtflow.operators._through_rows import Folds, Whole, tools
 
 if TYPE_CHECKING:
@@ -148,36 +149,49 @@ def _fold(kernel: TimeBars, venue: Venue, rows: Columns[Any], clock: _Clock) -> 
 def _take(
     kernel: TimeBars, venue: Venue, rows: Columns[Any], clock: _Clock, kept: Any, reached: int
 ) -> list[Bar]:
-    """Fold the trades into the bars that are open, and into new ones, which leave if they are over."""
+    """Fold the trades into the bars that are open, and into new ones, which leave if they are over.
+
+    The grid has first those that may be open already, then those that begin and end with these rows, and then
+    those that stay open. Short bars are nearly all of the second kind, so these are made at once.
+    """
     rules, made = kernel._rules, list[Bar]()
+    length, grace = rules.length, rules.grace
     grid = _Grid(rows.codes("symbol"), clock.stretch, kept)
+    begin = grid.stretches * length + rules.origin
+    latest = max((bar.start for bar in venue.open_bars()), default=-_NEVER)
+    near = int(begin.searchsorted(latest, "right"))
+    until = max(near, int(begin.searchsorted(reached - length - grace, "right")))
+    symbols, starts, ends = grid.named(), begin.tolist(), (begin + length).tolist()
     folded = _Folded(grid, rows, clock, kept)
-    used = grid.used
-    names, stretches = grid.named()
-    starts = [stretch * rules.length + rules.origin for stretch in stretches]
-    wanted = dict(zip(zip(names, starts, strict=True), used.tolist(), strict=True))
     standing: dict[int, Forming] = {}
+    wanted = {each: place for place, each in enumerate(zip(symbols[:near], starts[:near], strict=True))}
     for bar in venue.open_bars():
         place = wanted.get((bar.symbol, bar.start))
         if place is not None:
             standing[place] = bar
-            folded.begin_with(place, bar)
-    places = used.tolist()
-    for place, symbol, start, (delay, each) in zip(places, names, starts, folded.sums(), strict=True):
-        known = standing.get(place)
-        if known is not None:
-            each.onto(known)
+            folded.begin_with(int(grid.used[place]), bar)
+    delays, sums = folded.sums()
+    since, began = venue.since, venue.began
+    partial: list[Partial] = [
+        "start" if start + delay < since.get(symbol, began) else None
+        for symbol, start, delay in zip(symbols, starts, delays, strict=True)
+    ]
+    for place in (*range(near), *range(until, len(starts))):
+        each = _Sums(*[column[place] for column in sums])
+        if place in standing:
+            each.onto(standing[place])
             continue
-        end = start + rules.length
-        bar = each.begun(symbol, start, end)
-        if start + delay < venue.since.get(symbol, venue.began):
-            bar.partial = "start"
-        if end + rules.grace <= reached:
+        symbol, end = symbols[place], ends[place]
+        bar = each.begun(symbol, starts[place], end, partial[place])
+        if end + grace <= reached:
             made.append(venue.bar(bar))
             continue
         if symbol in venue.bars:
             venue.aside.setdefault(symbol, []).append(venue.bars[symbol])
         venue.bars[symbol] = bar
+    whole = [column[near:until] for column in (symbols, starts, ends, *sums)]
+    gaps = [*map(venue.touched, *whole[:3])] if venue.holes else repeat(False)
+    made += map(Bar, *whole, repeat(venue.name), partial[near:until], gaps)
     return made
 
 
@@ -196,43 +210,43 @@ class _Grid:
     def __init__(self, symbols: tuple[NDArray[np.int32], tuple[str, ...]], stretch: Whole, kept: Any) -> None:
         codes, texts = symbols
         self._names, ranks = _ranked(texts)
-        self._first = int(stretch[kept].min())
-        key = stretch[kept] - self._first
+        first = int(stretch[kept].min())
+        key = stretch[kept] - first
         self.bins = (int(key.max()) + 1) * len(texts)
         if len(texts) > 1:
             key = key * len(texts) + ranks[codes[kept]]
-        self._meant: Whole | None = None  # what the numbers stand for, where most would stand for nothing
+        meant: Whole | None = None  # what the numbers stand for, where most would stand for nothing
         if self.bins > 4 * len(key) + 64:
-            self._meant, key = np.unique(key, return_inverse=True)
-            self.bins = len(self._meant)
+            meant, key = np.unique(key, return_inverse=True)
+            self.bins = len(meant)
         self.key: Whole = key
         self.count = np.bincount(key, minlength=self.bins)
         self.used = np.flatnonzero(self.count)
+        stretches, self._symbols = np.divmod(self.used if meant is None else meant[self.used], len(texts))
+        self.stretches: Whole = stretches + first
 
-    def named(self) -> tuple[list[str], list[int]]:
-        """Symbol and stretch of those in use."""
-        meant = self.used if self._meant is None else self._meant[self.used]
-        stretches, symbols = np.divmod(meant, len(self._names))
-        return [self._names[each] for each in symbols.tolist()], (stretches + self._first).tolist()
+    def named(self) -> list[str]:
+        """The symbols of those in use."""
+        return [*map(self._names.__getitem__, self._symbols.tolist())]
 
 
 class _Sums(NamedTuple):
-    """What the trades of one bar make together, on top of what it held before."""
+    """What the trades of one bar make together, on top of what it held before, in a Bar's order."""
 
     open: float
     high: float
     low: float
     close: float
-    ts_open: int
-    ts_close: int
-    ts_recv: int
     volume: float
     many: int  # these trades alone
     value: float
     bought: float
     sold: float
+    ts_open: int
+    ts_close: int
+    ts_recv: int
 
-    def begun(self, symbol: str, start: int, end: int) -> Forming:
+    def begun(self, symbol: str, start: int, end: int, partial: Partial) -> Forming:
         """A bar of these alone."""
         return Forming(
             symbol,
@@ -250,6 +264,7 @@ class _Sums(NamedTuple):
             self.value,
             self.bought,
             self.sold,
+            partial,
         )
 
     def onto(self, bar: Forming) -> None:
@@ -280,8 +295,8 @@ class _Folded:
         folds.flow[3 * place], folds.flow[3 * place + 2] = bar.sell_volume, bar.buy_volume
         folds.high[place], folds.low[place] = bar.high, bar.low
 
-    def sums(self) -> Iterator[tuple[int, _Sums]]:
-        """Of each bar that is in use, with the line's delay as it was known when its first trade had come."""
+    def sums(self) -> tuple[list[int], list[list[Any]]]:
+        """Of the bars in use, the line's delay when the first trade had come, and :class:`_Sums` by field."""
         folds, grid, used = self._folds, self._grid, self._grid.used
         folds.take(tools(), grid.key, self._price, self._size, self._side, self._stamp)
         first, last = folds.first[used], folds.last[used]
@@ -290,14 +305,13 @@ class _Folded:
             folds.high[used],
             folds.low[used],
             self._price[last],
-            self._stamp[first],
-            self._stamp[last],
-            self._recv[folds.came_last[used]],
             folds.volume[used],
             grid.count[used],
             folds.value[used],
             folds.flow[3 * used + 2],
             folds.flow[3 * used],
+            self._stamp[first],
+            self._stamp[last],
+            self._recv[folds.came_last[used]],
         )
-        delays = self._lag[folds.came_first[used]]
-        return zip(delays.tolist(), map(_Sums, *(column.tolist() for column in columns)), strict=True)
+        return self._lag[folds.came_first[used]].tolist(), [column.tolist() for column in columns]

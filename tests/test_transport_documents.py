@@ -35,11 +35,13 @@ class Library:
     def __init__(self, **documents: bytes | Exception) -> None:
         self.documents = documents
         self.asked: list[tuple[str, str, float]] = []
+        self.entered = threading.Event()  # somebody has asked
         self.gate = threading.Event()
         self.gate.set()
 
     def __call__(self, fetch: Fetch, request: Request, timeout: float) -> bytes:
         self.asked.append((fetch.label, request.url, timeout))
+        self.entered.set()
         assert self.gate.wait(BOUND)
         document = self.documents[fetch.label]
         if isinstance(document, Exception):
@@ -119,6 +121,7 @@ def test_who_has_left_gets_no_document(venue: Venue, got: Got) -> None:
     with feed.subscribe(got):
         venue.peer().send("!fetch slow", "!fetch next", "data")
         got.until(lambda: len(got.payloads) == 3)
+        assert library.entered.wait(BOUND)
     library.gate.set()
     assert [label for label, _, _ in library.asked] == ["slow"]
     assert "http" not in got.kinds

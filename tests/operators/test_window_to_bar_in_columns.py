@@ -231,6 +231,13 @@ def test_a_symbol_that_was_subscribed_later_begins_later() -> None:
     assert [bar.partial for bar in bars] == [None, "start", "end"]
 
 
+def test_of_the_bars_of_one_batch_only_the_first_began_late() -> None:
+    said = Status("subscribed", round(10.4 * SECOND), "", "A", "trades", venue="x")
+    bars = both([trade(10.6), trade(11.6), trade(12.6)], trade(10, symbol="B"), said, every=1)
+    marks = [(bar.symbol, bar.start // SECOND, bar.partial) for bar in bars]
+    assert marks == [("A", 10, "start"), ("B", 10, None), ("A", 11, None), ("A", 12, "end")]
+
+
 def test_grace_keeps_several_bars_of_a_symbol_open_from_batch_to_batch() -> None:
     kernel = op.window_to_bar(1, grace=3).kernel()
     first = Columns.of([trade(10), trade(11), trade(12)])
