@@ -15,6 +15,7 @@ from reactivex.disposable import Disposable
 from rtflow.counters import Counters
 from rtflow.errors import Disconnected, FeedError, Rejected, RtflowError, Throttled, Unsupported
 from rtflow.events import Closing, Frame, FrameKind, Status
+from rtflow.farewells import Farewells
 from rtflow.faults import Faults
 from rtflow.kernel import Lifted
 from rtflow.provider import Answer, Expiring, Fetch, Provider, Refused, Subscription, Traffic
@@ -102,6 +103,7 @@ class Rehearsal(Observable[Frame]):
         """What has happened on the market since we began."""
         self._wanted = wanted
         self._epoch = 0
+        self._farewells = Farewells()
         self._faults = None if faults is None else faults.kernel()
         self._tick = nanoseconds(tick)
         self._call: _Call | None = None
@@ -208,7 +210,8 @@ class _Call:
         self.session = feed.provider.session(feed.wanted)
         self._feed = feed
         self._observer = observer
-        self._told = feed.wanted
+        self._told = feed.wanted  # what the session knows of what is wanted …
+        self._asked = self._told  # … and of what ever was
         self._talk: Conversation | None = None
         self._documents: deque[Fetch] = deque()
         self._untold: list[Refused] = []
@@ -231,8 +234,11 @@ class _Call:
             self.leave()
             self._observer.on_error(self.session.denied(denied.status, denied.text))
             return
-        feed._epoch += 1
         now = feed.scheduler.now_ns
+        wanted, asked = feed.wanted.topics, self._asked.topics
+        for frame in feed._farewells.opening(wanted, asked, now, feed.epoch, feed.provider.name):
+            self._observer.on_next(frame)
+        feed._epoch += 1
         url = f"{address.scheme}://{address.netloc}{address.path}"
         opened = feed._put(Frame(FrameKind.OPEN, url.encode(), now, feed._epoch))
         self.session.started(now)
@@ -254,6 +260,7 @@ class _Call:
     def catch_up(self) -> None:
         """What is wanted has changed."""
         told, self._told = self._told, self._feed.wanted
+        self._asked |= self._told
         added, removed = self._told - told, told - self._told
         if added or removed:
             self.say(self.session.wanted(added, removed))
@@ -298,7 +305,9 @@ class _Call:
         if isinstance(error, FeedError) and self._first_data is not None:
             error.delivered_for = (self._last_data - self._first_data) / SECOND
         reason = error.reason if isinstance(error, FeedError) else str(error)
-        told = msgspec.json.encode(Closing(type(error).__name__, reason, code))
+        left = self._asked.topics - self._feed.wanted.topics
+        self._feed._farewells.ended(self._asked.topics - left)
+        told = msgspec.json.encode(Closing(type(error).__name__, reason, code, left=tuple(sorted(left))))
         self.leave()
         self._observer.on_next(Frame(FrameKind.CLOSE, told, self._feed.scheduler.now_ns, self._feed.epoch))
         self._observer.on_error(error)

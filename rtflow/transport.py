@@ -37,6 +37,7 @@ from rtflow.budgets import SHARED, Budget, Budgets
 from rtflow.counters import Counters
 from rtflow.errors import Disconnected, FeedError, Rejected, RtflowError, Throttled
 from rtflow.events import Closing, Frame, FrameKind, Lost, Opening, State, Status
+from rtflow.farewells import Farewells
 from rtflow.provider import (
     Answer,
     Expiring,
@@ -194,6 +195,7 @@ class Feed(Observable[Frame]):
         self._wanted = wanted
         self._shards = shards  # by connection, where one cannot carry them all
         self._epoch = 0
+        self._farewells = Farewells()
         self._connection: _Reader | None = None
 
     @property
@@ -449,9 +451,13 @@ class _Reader(abc.DisposableBase):
 
     def say_opened(self, link: _Link, payload: bytes) -> int:
         """Number a connection and say that it is open; when that was."""
-        link.epoch = self.feed._opened()
-        stamp = self.stamp()
-        self._inlet.put([Frame(FrameKind.OPEN, payload, stamp, link.epoch)], even_if_full=True)
+        feed, stamp = self.feed, self.stamp()
+        asked = {topic for _, each in self._links() for topic in each.asked.topics}
+        wanted = feed.wanted.topics
+        frames = feed._farewells.opening(wanted, asked, stamp, feed.epoch, feed.provider.name)
+        link.epoch = feed._opened()
+        frames.append(Frame(FrameKind.OPEN, payload, stamp, link.epoch))
+        self._inlet.put(frames, even_if_full=True)
         self._connected = True
         return stamp
 
@@ -581,6 +587,7 @@ class _Lane:
         """How a connection ended, and what it served where others serve the rest."""
         symbols = set[str]() if self._reader.single else {symbol for _, symbol in link.told.topics}
         left = link.asked.topics - self.wanted.topics
+        self._feed._farewells.ended(link.asked.topics - left)
         return Closing(error, reason, code, tuple(sorted(symbols)), tuple(sorted(left)))
 
     def opening(self, url: str, after: int | None) -> bytes:

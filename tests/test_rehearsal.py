@@ -175,6 +175,43 @@ def test_a_reconnect_is_an_error_behind_a_close_and_a_retry_makes_it_whole() -> 
     assert all(agrees(show.venue.market, symbol, watch.books[symbol], 10) for symbol in BOTH)
 
 
+def test_what_is_removed_while_nothing_is_connected_is_unsubscribed_before_the_next_connection_opens() -> (
+    None
+):
+    show = rehearsal()
+    watch = Watch(show, show.pipe(op.retry_with_backoff(jitter=None)))
+    show.advance(1)
+    show.reconnect()
+    show.advance(0.5)
+    show.remove(trades="BTC/USD", books="BTC/USD")
+    show.advance(5)
+    gone = watch.statuses("unsubscribed")
+    text = "it was removed while nothing was connected"
+    assert [(each.kind, each.symbol, each.text, each.epoch) for each in gone] == [
+        ("books", "BTC/USD", text, 1),
+        ("trades", "BTC/USD", text, 1),
+    ]
+    assert watch.events.index(gone[-1]) < watch.events.index(watch.statuses("open")[1])
+    assert watch.books["BTC/USD"].status == "empty"
+    assert agrees(show.venue.market, "ETH/USD", watch.books["ETH/USD"], 10)
+    show.reconnect()
+    show.advance(5)
+    assert watch.statuses("unsubscribed") == gone, "said once"
+
+
+def test_what_was_to_be_left_when_a_connection_ended_is_unsubscribed_by_its_close() -> None:
+    show = rehearsal(faults=faults.scenario("----------mute(2s)"))
+    watch = Watch(show, show.pipe(op.retry_with_backoff(jitter=None)))
+    show.advance(1.5)
+    show.remove(trades="BTC/USD")
+    show.reconnect()
+    show.advance(5)
+    (gone,) = watch.statuses("unsubscribed")
+    assert (gone.kind, gone.symbol, gone.text) == ("trades", "BTC/USD", "it was not wanted any more")
+    (told,) = [frame for frame in watch.frames if frame.kind is FrameKind.CLOSE]
+    assert msgspec.json.decode(told.payload, type=Closing).left == (("trades", "BTC/USD"),)
+
+
 def test_what_a_connection_delivered_is_on_its_error() -> None:
     show = rehearsal()
     watch = Watch(show)

@@ -822,6 +822,25 @@ def test_reconnect_ends_this_connection_so_that_a_retry_makes_another(
         assert told == Closing("Disconnected", "reconnect asked for", 1000)
 
 
+def test_what_is_removed_while_nothing_is_connected_is_said_before_the_next_connection_opens(
+    venue: Venue, feed: Feed, got: Got
+) -> None:
+    feed.add(trades=["B", "C"])
+    with feed.subscribe(got):
+        venue.peer().close()
+        got.error()
+    feed.remove(trades=["B", "C"])
+    feed.add(trades=["C"])
+    again = Got()
+    with feed.subscribe(again):
+        venue.peer().send("again")
+        again.wait("again")
+    assert again.kinds == ["status", "open", "text"]
+    told = msgspec.json.decode(again.frames[0].payload, type=Status)
+    assert (told.state, told.kind, told.symbol, told.epoch) == ("unsubscribed", "trades", "B", 1)
+    assert told.text == "it was removed while nothing was connected"
+
+
 def test_an_error_handler_may_subscribe_again_at_once(venue: Venue, feed: Feed) -> None:
     second, holder = Got(), SerialDisposable()
 

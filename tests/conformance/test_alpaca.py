@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtflow.events import (
@@ -467,7 +467,7 @@ def test_whatever_the_venue_may_say_is_read_alike(feed: str) -> None:
     provider = Alpaca("key", "secret", feed=feed, encoding="msgpack")
     count = 0
 
-    @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=400)
     @given(st.lists(MESSAGES[feed], min_size=1, max_size=6))
     def check(messages: list[dict[str, Any]]) -> None:
         nonlocal count

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtflow.events import Bar, Event, Frame, FrameKind, Malformed, OrderBookUpdate, Quote, Trade
@@ -184,7 +184,7 @@ DATA: dict[str, st.SearchStrategy[dict[str, Any]]] = {
 def test_whatever_the_venue_may_say_is_read_alike(stream: str) -> None:
     count = 0
 
-    @settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=500)
     @given(DATA[stream])
     def check(data: dict[str, Any]) -> None:
         nonlocal count

@@ -28,7 +28,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtflow.events import (
@@ -265,7 +265,7 @@ CHANNELS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
 def test_whatever_the_venue_may_say_is_read_alike(channel: str) -> None:
     count = 0
 
-    @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=400)
     @given(st.lists(st.fixed_dictionaries(CHANNELS[channel]), min_size=1, max_size=1), STAMP)
     def check(events: list[dict[str, Any]], stamp: str) -> None:
         nonlocal count

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtflow.events import Event, Frame, FrameKind, OrderBookUpdate, Quote, Ticker, Trade
@@ -88,7 +88,7 @@ UPDATES = st.lists(
 def test_merged_updates_are_read_alike() -> None:
     count = quotes = 0
 
-    @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=400)
     @given(UPDATES)
     def check(updates: list[tuple[str, int, dict[str, str]]]) -> None:
         nonlocal count, quotes

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtflow.events import (
@@ -308,7 +308,7 @@ def test_whatever_the_venue_may_say_is_read_alike(cluster: str) -> None:
     provider = Polygon("key", cluster=cluster)
     count = 0
 
-    @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=400)
     @given(st.lists(MESSAGES[cluster], min_size=2, max_size=8))
     def check(messages: list[dict[str, Any]]) -> None:
         nonlocal count
