@@ -277,7 +277,7 @@ class OrderBook(_Questions):
                 elif size or not isfinite(price):
                     raise self._broken(update, price, size)
                 if best is not None and price >= best[0]:
-                    best = None  # to be found anew
+                    best = (price, size) if size else None  # None: to be found anew
             if best is None and (prices := self._bid_prices):
                 price = prices[-1]
                 best = price, sizes[price]
@@ -301,7 +301,7 @@ class OrderBook(_Questions):
                 elif size or not isfinite(price):
                     raise self._broken(update, price, size)
                 if best is not None and price <= best[0]:
-                    best = None
+                    best = (price, size) if size else None
             if best is None and (prices := self._ask_prices):
                 price = -prices[-1]
                 best = price, sizes[price]
