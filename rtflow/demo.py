@@ -65,15 +65,16 @@ def run(venue: str, *, seconds: float, seed: int, plain: bool, console: Console)
 def pipeline(feed: Feed, provider: Provider, *, seed: int) -> reactivex.Observable[Item]:
     """Everything the demo shows, in one stream: the events, and the bars and books made of them."""
     counters = feed.counters
-    events = feed.pipe(
+    return feed.pipe(
         op.retry_with_backoff(base=0.5, seed=seed),
         op.normalize(provider, counters=counters),
-        op.broadcast(),
+        op.together(
+            op.only(Trade, Gap, Status),
+            op.only(Lost, Malformed),
+            op.window_to_bar(every=1, grace=0.1, counters=counters),
+            op.book_apply(depth=10, emit="top", resync=feed.resync, counters=counters),
+        ),
     )
-    bars = events.pipe(op.window_to_bar(every=1, grace=0.1, counters=counters))
-    books = events.pipe(op.book_apply(depth=10, emit="top", resync=feed.resync, counters=counters))
-    said, broken = events.pipe(op.only(Trade, Gap, Status)), events.pipe(op.only(Lost, Malformed))
-    return reactivex.merge(said, broken, bars, books)
 
 
 def _provider(venue: str, twin: Twin) -> Provider:

@@ -20,6 +20,7 @@ import reactivex
 from pytest_mock import MockerFixture
 from reactivex import Observable
 from reactivex import operators as ops
+from reactivex.disposable import Disposable
 from rich.console import Console
 from rich.progress import Progress
 from typer.testing import CliRunner, Result
@@ -163,6 +164,18 @@ def test_a_kind_shows_the_events_that_it_is_made_of(kind: str, shown: set[type])
     events: Any = reactivex.of(Trade("A", 1, 1, 1.0, 1.0), Ticker("A", 1, 1), quote)
     Asked(kinds=(kind,)).made_of(events, Counters()).subscribe(seen.append)
     assert {type(each) for each in seen} == shown
+
+
+def test_what_comes_while_it_is_being_subscribed_is_shown_too() -> None:
+    def speak(observer: Any, scheduler: Any = None) -> Disposable:
+        observer.on_next(Status("open", 1, venue="x"))
+        observer.on_next(Trade("A", 2, 2, 1.0, 1.0, venue="x"))
+        return Disposable()
+
+    seen: list[object] = []
+    made = Asked(trades=True, bars="1s").made_of(Observable(speak), Counters())
+    made.subscribe(seen.append)
+    assert [type(each) for each in seen] == [Status, Trade]
 
 
 def test_books_are_watched_by_their_touch(twin: Twin, ending: Ending) -> None:

@@ -6,9 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, get_args
 
-import reactivex
 from reactivex import Observable
-from reactivex import operators as ops
 
 from rtflow import operators as op
 from rtflow.commands._failures import arguments
@@ -82,11 +80,7 @@ class Asked(NamedTuple):
                 emit: Any = book_every
                 makers.append(op.book_apply(depth=self.depth, emit=emit, resync=resync, counters=counters))
 
-        def branches(shared: Observable[Any]) -> Observable[Any]:
-            return reactivex.merge(*(shared.pipe(maker) for maker in makers))  # all there before it begins
-
-        shown: Observable[Item] = events.pipe(ops.publish(branches))
-        return shown
+        return events.pipe(op.together(*makers))
 
 
 def feed_of(provider: Provider, wanted: dict[str, list[str]], *, timeout: float = 10.0) -> Feed:
