@@ -14,6 +14,7 @@ from rtflow.twin import Twin
 _T = TypeVar("_T")
 
 PATIENCE = 10.0  # seconds that anything may take before a test fails
+SOON = 2.0  # seconds for what takes one at most, on a machine that has other things to do
 
 
 class Listener:
