@@ -114,7 +114,7 @@ def test_keys_come_from_a_file_beside_us_and_the_environment_goes_first(
     monkeypatch.delenv("APCA_API_SECRET_KEY", raising=False)
     (tmp_path / ".env").write_text(f"APCA_API_KEY_ID=other\nAPCA_API_SECRET_KEY='{SECRET}$HOME'\nALONE\n")
     with Twin("alpaca", warmup=1.0, keys={"key": f"{SECRET}$HOME"}) as twin:
-        asked = ["stream", "alpaca", "-s", "AAPL", "--url", twin.url, "--seconds", "0.3"]
+        asked = ["stream", "alpaca", "-s", "AAPL", "--url", twin.url, "--seconds", "1.5"]
         heard = said(asked, {"APCA_API_KEY_ID": "key"}, caplog)
     assert "authenticated" in heard, "a dollar in a key is a dollar"
     assert SECRET not in heard
