@@ -127,7 +127,7 @@ def test_over_real_sockets_too(name: str) -> None:
 def test_a_flood_is_dropped_and_told_exactly_and_the_reader_never_waits() -> None:
     flood = flooded(max(1.0, SECONDS / 10))
     assert flood.complaints == []
-    assert flood.entered >= 5 * flood.out, f"no flood: {flood}"
+    assert flood.entered >= 3 * flood.out, f"no flood: {flood}"
     assert flood.entered == flood.out + flood.dropped
     assert flood.dropped == flood.reported > 0
     assert flood.most_held <= flood.capacity + 1, "what waits, and what the subscriber is at"

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections import Counter
 from functools import partial
 
@@ -17,6 +16,7 @@ from rich.console import Console
 
 from rtflow import demo
 from rtflow.twin import Twin
+from tests.watching import left_over
 
 
 def console(width: int = 120, height: int = 40) -> Console:
@@ -40,7 +40,7 @@ def test_it_shows_trades_bars_and_books_loses_the_line_and_comes_back(venue: str
     assert "connections: 2" in lines
     assert len([line for line in lines if line.startswith("lost: from ")]) == 1
     assert ", 1 Gap, " in next(line for line in lines if line.startswith("seen: ")), "said twice, and one"
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("rtflow")]
+    assert left_over() == []
 
 
 def test_on_a_screen_it_says_the_same_in_the_end() -> None:

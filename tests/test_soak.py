@@ -12,6 +12,6 @@ def test_memory_stays_flat_through_outages_and_behind_a_slow_subscriber() -> Non
     soaked = soak.soaked(6.0)
     assert soaked.complaints == []
     assert soaked.connections > 3
-    assert soaked.events > 10_000
+    assert soaked.events > 2_000
     assert soaked.conflated > 20 * soaked.shown, "no flood"
     assert soaked.growth < 4 * 2**20, str(soaked)
