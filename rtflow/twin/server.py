@@ -34,6 +34,7 @@ FOREVER = float("inf")
 _SETTLED = 0.05  # seconds without a request after which the first subscriptions are taken as complete
 _PATIENCE = 1.0  # seconds that held time waits for a subscription, and a racing market for a reader
 _STRIDE = 16  # ticks of a race between two looks at whether it is over
+_HANDSHAKE = 0.1  # seconds that one under way has when the twin ends
 _BREATH = 0.005  # seconds between two looks at the sockets, however much there is to catch up with
 _STOPPED = "the twin has stopped"
 
@@ -278,6 +279,12 @@ class Twin:
                     raise RuntimeError(_STOPPED) from None
 
 
+async def _under_way() -> None:
+    """What this loop is at comes to its end: who is just being let in is in then, and can be told."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.wait([asyncio.create_task(asyncio.sleep(0)), *others], timeout=_HANDSHAKE)
+
+
 class Server:
     """What runs in the twin's thread: the clock, the clients, the faults."""
 
@@ -369,12 +376,19 @@ class Server:
             await self._pass()
             await asyncio.sleep(0 if self._racing else min(0.01, self._tick / SECOND))
         server.close()
-        for end in [*self.guests]:
-            end()
+        self._end_guests()
+        await _under_way()
+        self._end_guests()  # of those, too, who were just being let in
         self.disconnect(1001, "going away")
         patience = self._clock() + _PATIENCE
         while self.clients and self._clock() < patience:  # each answers, or is cut
             await asyncio.sleep(0.01)
+        self.disconnect(1006, "")
+        await asyncio.sleep(0)
+
+    def _end_guests(self) -> None:
+        for end in [*self.guests]:
+            end()
 
     def _clock(self) -> float:
         assert self.loop is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import shutil
@@ -307,6 +308,24 @@ def test_the_end_is_announced_and_comes_within_a_second() -> None:
             twin.disconnect()
         mute.close()
         silent.close()
+
+
+def test_who_comes_as_it_ends_is_told_too() -> None:
+    late: list[socket.socket] = []
+
+    def come() -> None:
+        """In the twin's thread, so that it sees who has come when it is due to end, and not before."""
+        late.append(socket.create_connection(("127.0.0.1", port_of(twin)), WAIT))
+        twin._server.stop()
+        time.sleep(0.05)
+
+    with kraken() as twin, raw(twin):  # who never answers, and so is waited for
+        twin._ask(come)
+        twin.close()
+        with late[0] as client:
+            assert client.recv(1) == b""
+    assert not twin._server.clients
+    gc.collect()  # what was left open would complain here
 
 
 def test_a_twin_ends_by_itself() -> None:
