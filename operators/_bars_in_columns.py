@@ -8,7 +8,6 @@ kernel row by row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -79,8 +78,9 @@ def _is_regular(kernel: TimeBars, part: Columns[Any]) -> bool:
     )
 
 
-def _timed(kernel: TimeBars, part: Columns[Any]) -> Iterator[Bar | LateTrade]:
+def _timed(kernel: TimeBars, part: Columns[Any]) -> list[Bar | LateTrade]:
     """Stretches of rows, each up to where another venue's bars are due in between."""
+    made: list[Bar | LateTrade] = []
     recv = part["ts_recv"]
     codes, names = part.codes("venue")
     name = names[codes[0]]
@@ -88,7 +88,7 @@ def _timed(kernel: TimeBars, part: Columns[Any]) -> Iterator[Bar | LateTrade]:
     while at < len(part):
         now = int(recv[at])
         if now > kernel._due:
-            yield from kernel._pass(now - 1)
+            made += kernel._pass(now - 1)
         venue = kernel._venues.get(name) or kernel._meet(name, now)
         others = min((each.due for each in kernel._venues.values() if each is not venue), default=_NEVER)
         until = int(recv.searchsorted(min(others, _NEVER), "right"))
@@ -96,10 +96,11 @@ def _timed(kernel: TimeBars, part: Columns[Any]) -> Iterator[Bar | LateTrade]:
         told = None if venue.newest > now + kernel._rules.tolerance else _Clock(kernel, venue, rows)
         if told is None or (kernel._rules.tells_late and rows.kind is Trade and told.late.any()):
             for event in rows:
-                yield from kernel.push(event)
+                made += kernel.push(event)
         else:
-            yield from _fold(kernel, venue, rows, told)
+            made += _fold(kernel, venue, rows, told)
         at = until
+    return made
 
 
 class _Clock:
@@ -126,20 +127,20 @@ def _solid(column: NDArray[Any]) -> NDArray[Any]:
 def _fold(kernel: TimeBars, venue: Venue, rows: Columns[Any], clock: _Clock) -> list[Bar]:
     """Take the trades, move the watermark, and close what it has passed."""
     rules, reached = kernel._rules, int(clock.watermark[-1])
-    made: list[Bar] = []
+    made, whole = list[Bar](), list[Bar]()
     if rows.kind is Trade:
         late = int(np.count_nonzero(clock.late))
         if late:
             kernel._counters.add("late", late)
         if late < len(rows):
-            made = _take(kernel, venue, rows, clock, ~clock.late if late else slice(None), reached)
+            made, whole = _take(kernel, venue, rows, clock, ~clock.late if late else slice(None), reached)
     venue.newest, venue.lag, venue.closed = clock.newest, int(clock.lag[-1]), max(venue.closed, reached)
     over = [bar for bar in venue.open_bars() if bar.end + rules.grace <= reached]
-    if over:
-        for bar in over:
-            venue.drop(bar)
-            made.append(venue.bar(bar))
-        made.sort(key=lambda bar: (bar.end, bar.symbol))
+    for bar in over:
+        venue.drop(bar)
+        made.append(venue.bar(bar))
+    made.sort(key=lambda bar: (bar.end, bar.symbol))
+    made += whole  # they all began later
     if made and venue.holes:
         kernel._forget_holes(venue)
     kernel._set_boundary(venue)
@@ -148,8 +149,8 @@ def _fold(kernel: TimeBars, venue: Venue, rows: Columns[Any], clock: _Clock) -> 
 
 def _take(
     kernel: TimeBars, venue: Venue, rows: Columns[Any], clock: _Clock, kept: Any, reached: int
-) -> list[Bar]:
-    """Fold the trades into the bars that are open, and into new ones, which leave if they are over.
+) -> tuple[list[Bar], list[Bar]]:
+    """Fold the trades into the bars that are open, and into new ones; those of the new that are over.
 
     The grid has first those that may be open already, then those that begin and end with these rows, and then
     those that stay open. Short bars are nearly all of the second kind, so these are made at once.
@@ -191,8 +192,7 @@ def _take(
         venue.bars[symbol] = bar
     whole = [column[near:until] for column in (symbols, starts, ends, *sums)]
     gaps = [*map(venue.touched, *whole[:3])] if venue.holes else repeat(False)
-    made += map(Bar, *whole, repeat(venue.name), partial[near:until], gaps)
-    return made
+    return made, [*map(Bar, *whole, repeat(venue.name), partial[near:until], gaps)]
 
 
 @lru_cache(maxsize=1)
