@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Protocol
 
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
@@ -12,19 +13,29 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from rtflow.twin.venue import Conversation, Denied, Hangup, Page
-
-if TYPE_CHECKING:
-    from rtflow.twin.server import Server
+from rtflow.twin.venue import Conversation, Denied, Hangup, Message, Page, Venue
 
 _FAREWELL = 0.3  # seconds that a client has to answer a close frame
 _KERNEL = 1 << 17  # bytes on their way in the kernel
 
 
+class Host(Protocol):
+    """What a wire needs of the server that it belongs to."""
+
+    deflate: bool
+    venue: Venue
+    clients: set[Wire]
+
+    def connect(self, path: str, headers: Mapping[str, str]) -> Conversation: ...
+    def page(self, path: str, headers: Mapping[str, str]) -> Page: ...
+    def heard(self) -> None: ...
+    def faulty(self, message: Message) -> str | bytes | None: ...
+
+
 class Wire(asyncio.Protocol):
     """What carries one :class:`~rtflow.twin.venue.Conversation`; asyncio calls the first five methods."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self.choked = False
         self._server = server
         self._protocol = ServerProtocol(
