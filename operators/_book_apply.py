@@ -296,9 +296,8 @@ class _Books(Kernel[Event, BookState]):
         now = update.ts_recv
         yield from self._pass(now)
         followed = self._follow(update.venue, update.symbol, update.exchange, update.epoch)
-        if (
-            update.snapshot and followed.unwanted and followed.status == "empty"
-        ):  # whoever served it before does so no longer
+        if update.snapshot and followed.unwanted and followed.status == "empty":
+            # Whoever served it before does so no longer.
             followed.epoch, followed.down = update.epoch, False
         if update.epoch < followed.epoch or (followed.down and update.epoch == followed.epoch):
             self._counters.add("old_epoch")

@@ -164,13 +164,19 @@ def test_a_planned_cut_loses_and_doubles_no_trade_and_books_stay_live(
     assert line.feed.epoch == 2
 
 
-def test_the_frames_of_both_connections_replay_to_the_same_events() -> None:
+def bridged_once() -> Line:
+    """A line that has been bridged, and has ended."""
     with Twin("binance", seed=7, start=START, pace=0.0, messages=100) as twin:
         line = Line(twin)
         subscription = line.subscribe()
         a_shutdown_is_announced(line)
         line.goes_on_until(lambda: line.watch.statuses("bridged"))
         subscription.dispose()
+    return line
+
+
+def test_the_frames_of_both_connections_replay_to_the_same_events() -> None:
+    line = bridged_once()
     epochs = [frame.epoch for frame in line.frames]
     assert epochs != sorted(epochs), "the frames of both were mixed"
     live = [each for each in line.watch.items if not isinstance(each, BookState)]
@@ -305,12 +311,7 @@ def test_who_comes_late_is_told_of_all_connections_and_of_who_has_taken_over() -
 
 
 def test_who_hears_the_frames_of_a_bridge_late_is_told_everything_once_from_there() -> None:
-    with Twin("binance", seed=7, start=START, pace=0.0, messages=100) as twin:
-        line = Line(twin)
-        subscription = line.subscribe()
-        a_shutdown_is_announced(line)
-        line.goes_on_until(lambda: line.watch.statuses("bridged"))
-        subscription.dispose()
+    line = bridged_once()
     begins = next(index for index, frame in enumerate(line.frames) if frame.epoch == 2) + 1
     source: Subject[Frame] = Subject()
     shared = source.pipe(broadcast())

@@ -10,7 +10,7 @@ import typer
 
 from rtflow import demo as demonstration
 from rtflow.commands._app import app
-from rtflow.commands._options import meant
+from rtflow.commands._options import chosen, one_of
 from rtflow.terminal import Terminal
 
 
@@ -23,14 +23,8 @@ class Watched(StrEnum):
     KRAKEN = "kraken"
 
 
-_WATCHED = f"One of {', '.join(Watched)}."
-
-
 def _watched(name: str) -> Watched:
-    try:
-        return Watched(name)
-    except ValueError:
-        raise typer.BadParameter(f"{name!r} has no demo.{meant(name, Watched)} {_WATCHED}") from None
+    return chosen(name, Watched, "has no demo")
 
 
 @app.command()
@@ -44,7 +38,7 @@ def demo(
     venue: Annotated[
         Watched,
         typer.Option(
-            parser=_watched, metavar="VENUE", help=f"Whose wire protocol the feed speaks. {_WATCHED}"
+            parser=_watched, metavar="VENUE", help=f"Whose wire protocol the feed speaks. {one_of(Watched)}"
         ),
     ] = Watched.KRAKEN,
     plain: Annotated[bool, typer.Option("--plain", help="One line per item, for pipes and CI.")] = False,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 import typer
@@ -18,6 +18,8 @@ from rtflow.commands._failures import Code, Failure, arguments
 from rtflow.counters import Counters
 from rtflow.provider import Provider
 from rtflow.terminal import Lines, Screen, Terminal, View, json_of
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 class Venue(StrEnum):
@@ -40,15 +42,26 @@ def _websocket(url: str | None) -> str | None:
     return url
 
 
-VENUES = f"One of {', '.join(Venue)}."
+def one_of(choices: Iterable[str]) -> str:
+    """What there is to choose from, as a sentence."""
+    return f"One of {', '.join(choices)}."
+
+
+def chosen(name: str, choices: type[_Choice], refusal: str) -> _Choice:
+    """What a person named; BadParameter, with what may be meant, where there is no such choice."""
+    try:
+        return choices(name)
+    except ValueError:
+        told = f"{name!r} {refusal}.{meant(name, choices)} {one_of(choices)}"
+        raise typer.BadParameter(told) from None
+
+
+VENUES = one_of(Venue)
 
 
 def venue_of(name: str) -> Venue:
-    """The venue that a person named; BadParameter, with the one that may be meant, where there is none."""
-    try:
-        return Venue(name)
-    except ValueError:
-        raise typer.BadParameter(f"{name!r} is not a venue.{meant(name, Venue)} {VENUES}") from None
+    """The venue that a person named; BadParameter where there is none."""
+    return chosen(name, Venue, "is not a venue")
 
 
 def meant(name: str, choices: Iterable[str]) -> str:
