@@ -829,7 +829,7 @@ def test_items_in_an_async_loop(engine: RealtimeEngine) -> None:
         async with engine.start([BITCOIN]) as live:
             async for item in live:
                 kinds.add(type(item))
-                if {Trade, Quote, BookState, Bar, Status} <= kinds:
+                if {Trade, Quote, BookState, Bar} <= kinds:
                     break
         return kinds
 

@@ -787,6 +787,7 @@ def test_a_refusal_that_names_nobody_is_said_in_the_stream_behind_its_frame(
         peer = venue.peer()
         peer.send("!refuse A", "!deny A", "after")
         got.wait("!refuse A", "!deny A", "after")
+        got.until(lambda: FrameKind.STATUS.value in got.kinds)
     frames = [each for each in got.frames if each.kind in (FrameKind.TEXT, FrameKind.STATUS)]
     payloads = [each.payload for each in frames if each.kind is FrameKind.TEXT]
     [said] = [each for each in frames if each.kind is FrameKind.STATUS]

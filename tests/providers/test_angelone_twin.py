@@ -72,11 +72,13 @@ def test_all_that_the_market_did_arrives_as_samples() -> None:
         subscription = watching(watch, feed.pipe(normalize(provider)))
         for symbol in symbols:
             watch.subscribed("books", symbol)
+        watch.until(lambda: all(watch.of(kind, each) for kind in (Trade, Ticker) for each in symbols))
         before = {symbol: watch.of(Trade, symbol)[-1] for symbol in symbols}
         twin.advance(20.0)
+        feed.add(trades=[INDEX])
+        watch.subscribed("trades", INDEX)  # and so all that was said before has come
         for symbol in symbols:
             fills = last_of_each_move(twin, symbol)
-            watch.until(lambda fills=fills, symbol=symbol: len(watch.of(Trade, symbol)) == 1 + len(fills))  # type: ignore[misc]
             scale = SCALES.get(symbol, 100)
             told = [(each.price, each.size, each.ts_event) for each in watch.of(Trade, symbol)[1:]]
             stamps = [fill.stamp // SECOND * SECOND for fill in fills]
@@ -85,9 +87,7 @@ def test_all_that_the_market_did_arrives_as_samples() -> None:
                 for fill, stamp in zip(fills, stamps, strict=True)
             ]
             assert before[symbol].sampled
-            watch.until(
-                lambda symbol=symbol: [*last_book(watch, symbol)] == levels(twin, symbol, 5)  # type: ignore[misc]
-            )
+            assert last_book(watch, symbol) == levels(twin, symbol, 5)
             first, last = watch.of(Ticker, symbol)[0], watch.of(Ticker, symbol)[-1]
             assert first.volume is not None
             assert last.volume is not None
@@ -103,9 +103,13 @@ def test_all_that_the_market_did_arrives_as_samples() -> None:
     assert watch.error is None
 
 
-def last_book(watch: Watch, symbol: str) -> tuple[Any, Any]:
-    book = watch.of(OrderBookUpdate, symbol)[-1]
-    return book.bids, book.asks
+def last_book(watch: Watch, symbol: str) -> list[Any]:
+    return [side for book in watch.of(OrderBookUpdate, symbol)[-1:] for side in (book.bids, book.asks)]
+
+
+def shows_the_last_trade(watch: Watch, twin: Twin, symbol: str) -> bool:
+    last = last_of_each_move(twin, symbol)[-1]
+    return [each.price for each in watch.of(Trade, symbol)[-1:]] == [last.price / 100]
 
 
 def test_last_prices_and_twenty_levels_come_in_their_own_modes() -> None:
@@ -118,11 +122,9 @@ def test_last_prices_and_twenty_levels_come_in_their_own_modes() -> None:
         watch.subscribed("trades", SBIN)
         watch.subscribed("trades", INDEX)
         twin.advance(10.0)
-        watch.until(lambda: [*last_book(watch, SBIN)] == levels(twin, SBIN, 20))
-        watch.until(lambda: watch.of(Trade, SBIN)[-1].price == last_of_each_move(twin, SBIN)[-1].price / 100)
-        watch.until(
-            lambda: watch.of(Trade, INDEX)[-1].price == last_of_each_move(twin, INDEX)[-1].price / 100
-        )
+        watch.until(lambda: last_book(watch, SBIN) == levels(twin, SBIN, 20))
+        watch.until(lambda: shows_the_last_trade(watch, twin, SBIN))
+        watch.until(lambda: shows_the_last_trade(watch, twin, INDEX))
         subscription.dispose()
     assert {each.size for each in watch.of(Trade)} == {0.0}
     assert watch.of(Ticker) == []
@@ -137,8 +139,8 @@ def test_people_say_symbols_and_hear_them() -> None:
         subscription = watching(watch, feed.pipe(normalize(provider)))
         watch.subscribed("tickers", "SBIN-EQ")
         watch.subscribed("tickers", "Nifty 50")
+        watch.until(lambda: {each.symbol for each in watch.of(Ticker)} == {"SBIN-EQ", "Nifty 50"})
         subscription.dispose()
-    assert {each.symbol for each in watch.of(Ticker)} == {"SBIN-EQ", "Nifty 50"}
 
 
 def test_it_survives_a_lost_line_and_is_told_the_state_at_once() -> None:
@@ -150,7 +152,7 @@ def test_it_survives_a_lost_line_and_is_told_the_state_at_once() -> None:
         subscription = watching(watch, feed.pipe(retry, normalize(provider)))
         watch.subscribed("books", SBIN)
         twin.advance(2.0)
-        watch.until(lambda: [*last_book(watch, SBIN)] == levels(twin, SBIN, 5))
+        watch.until(lambda: last_book(watch, SBIN) == levels(twin, SBIN, 5))
         twin.refuse(PATIENCE)
         twin.disconnect()
         watch.until(lambda: watch.of(Gap))
@@ -158,7 +160,7 @@ def test_it_survives_a_lost_line_and_is_told_the_state_at_once() -> None:
         twin.refuse(0.0)
         watch.subscribed("books", SBIN, epoch=2)
         watch.subscribed("trades", DOLLAR, epoch=2)
-        assert [*last_book(watch, SBIN)] == levels(twin, SBIN, 5), "though nothing has moved since"
+        watch.until(lambda: last_book(watch, SBIN) == levels(twin, SBIN, 5))  # though nothing moves any more
         subscription.dispose()
     assert [gap.ts_end is None for gap in watch.of(Gap)] == [True, False]
 
@@ -173,6 +175,7 @@ def test_wants_may_change_while_live() -> None:
         feed.add(books=[SBIN], tickers=[DOLLAR])
         watch.subscribed("books", SBIN)
         watch.subscribed("tickers", DOLLAR)
+        watch.until(lambda: watch.of(OrderBookUpdate, SBIN))
         told = len(watch.of(Trade, SBIN))
         twin.advance(5.0)
         watch.until(lambda: len(watch.of(Trade, SBIN)) == told + len(last_of_each_move(twin, SBIN)))
@@ -181,9 +184,7 @@ def test_wants_may_change_while_live() -> None:
         watch.subscribed("trades", FUTURE)
         gone = len(watch.of(Trade, SBIN))
         twin.advance(5.0)
-        watch.until(
-            lambda: watch.of(Trade, FUTURE)[-1].price == last_of_each_move(twin, FUTURE)[-1].price / 100
-        )
+        watch.until(lambda: shows_the_last_trade(watch, twin, FUTURE))
         assert len(watch.of(Trade, SBIN)) == gone
         subscription.dispose()
 
@@ -227,7 +228,7 @@ def test_what_is_wrong_with_a_packet_is_said_and_what_is_only_odd_is_understood(
         watch.subscribed("books", SBIN)
         twin.provoke("harm", harm=harm)
         twin.advance(3.0)
-        watch.until(lambda: [*last_book(watch, SBIN)] == levels(twin, SBIN, 5))
+        watch.until(lambda: last_book(watch, SBIN) == levels(twin, SBIN, 5))
         subscription.dispose()
     assert len(watch.of(Malformed)) == malformed
     assert {each.symbol for each in watch.of(Quote)} == {SBIN}
@@ -243,9 +244,13 @@ def test_half_a_packet_is_one_malformed_item() -> None:
         watch.subscribed("tickers", SBIN)
         twin.corrupt()
         twin.advance(3.0)
-        watch.until(lambda: watch.of(Trade)[-1].price == last_of_each_move(twin, SBIN)[-1].price / 100)
+        watch.until(lambda: shows_the_last_trade(watch, twin, SBIN))
         subscription.dispose()
     assert len(watch.of(Malformed)) == 1
+
+
+def rejected(watch: Watch) -> list[Status]:
+    return [each for each in watch.of(Status) if each.state == "rejected"]
 
 
 def test_a_refused_kind_leaves_and_the_others_stay() -> None:
@@ -256,9 +261,9 @@ def test_a_refused_kind_leaves_and_the_others_stay() -> None:
         subscription = watching(watch, feed.pipe(normalize(provider)))
         watch.subscribed("trades", SBIN)
         watch.subscribed("trades", DOLLAR)
+        watch.until(lambda: len(rejected(watch)) == 2)
         subscription.dispose()
-    rejected = [each for each in watch.of(Status) if each.state == "rejected"]
-    assert [(each.kind, each.symbol, each.text) for each in rejected] == [
+    assert [(each.kind, each.symbol, each.text) for each in rejected(watch)] == [
         ("", "", "E1001 Invalid Request Payload."),
         ("deep_books", SBIN, "E1001 Invalid Request Payload."),
     ]
@@ -277,7 +282,7 @@ def test_a_limit_of_the_venues_own_is_said_of_each_symbol() -> None:
         feed.add(books=[FUTURE])
         watch.until(lambda: any(each.symbol == FUTURE for each in watch.of(Status)))
         twin.advance(3.0)
-        watch.until(lambda: watch.of(Trade, SBIN)[-1].price == last_of_each_move(twin, SBIN)[-1].price / 100)
+        watch.until(lambda: shows_the_last_trade(watch, twin, SBIN))
         subscription.dispose()
     assert [(each.state, each.kind, each.text) for each in watch.of(Status, FUTURE)] == [
         ("rejected", "books", "E1002 Invalid Request. Subscription Limit Exceeded")

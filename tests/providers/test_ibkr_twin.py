@@ -223,9 +223,9 @@ def test_a_logout_is_a_gap_until_somebody_logs_in_again() -> None:
         assert watch.of(Gap)[0].reason == "the venue logged us out"
         venue.advance(61.0)
         watch.subscribed(1, epoch=2)
+        watch.until(lambda: watch.of(Gap)[-1].ts_end is not None)
         subscription.dispose()
         assert venue.accepted == feed.epoch == 2
-    assert watch.of(Gap)[-1].ts_end is not None
 
 
 def test_a_competing_session_is_the_end() -> None:
