@@ -527,10 +527,16 @@ def left_open() -> set[str]:
 
 def still_there(before: set[str]) -> list[str]:
     """What was not there before, and does not leave within a second."""
-    deadline = time.monotonic() + 1.0
-    while (more := left_open() - before) and time.monotonic() < deadline:
+    _within(1.0, lambda: not left_open() - before)
+    return sorted(left_open() - before)
+
+
+def _within(seconds: float, happened: Callable[[], bool]) -> bool:
+    """Whether it happened within so many seconds; waits no longer than it must."""
+    deadline = time.monotonic() + seconds
+    while not (there := happened()) and time.monotonic() < deadline:
         threading.Event().wait(0.01)
-    return sorted(more)
+    return there
 
 
 # -- a flood ---------------------------------------------------------------------------------------------
@@ -587,11 +593,10 @@ def flooded(seconds: float = 1.5, *, capacity: int = 64, pause: float = 0.004) -
             ):
                 complaints.append(f"it does not add up: {seen}")
             threading.Event().wait(0.005)
-        while counters["handoff.held"]:
-            threading.Event().wait(0.01)
-        threading.Event().wait(10 * pause)  # for the item that was out last
+        last = str(twin.trades[-1].id)
+        kept_up = _within(PATIENCE, lambda: everything[-1].id == last and not counters["handoff.held"])
         took = time.monotonic() - began
-        if twin.accepted != 1 or twin.trades[-1].id != int(everything[-1].id):
+        if twin.accepted != 1 or not kept_up:
             complaints.append("the line itself did not keep up")
         subscription.dispose()
         aside.dispose()

@@ -171,6 +171,8 @@ def bridged_once() -> Line:
         subscription = line.subscribe()
         a_shutdown_is_announced(line)
         line.goes_on_until(lambda: line.watch.statuses("bridged"))
+        line.feed.add(quotes="ETHUSDT")
+        line.watch.subscribed(TOPICS + 1, epoch=2)  # and so all that was said before has come
         subscription.dispose()
     return line
 

@@ -90,9 +90,9 @@ class Strict(Venue):
 def venue() -> Iterator[Strict]:
     venue = Strict()
     yield venue
+    until_no_thread_is_left()
     for peer in venue.made:
         peer.close()
-    until_no_thread_is_left()
 
 
 def told(got: Got) -> list[Status]:
@@ -193,9 +193,9 @@ def documents(venue: Reading, outcome: bytes | Exception = b"body") -> tuple[Fee
 def reading() -> Iterator[Reading]:
     venue = Reading()
     yield venue
+    until_no_thread_is_left()
     for peer in venue.made:
         peer.close()
-    until_no_thread_is_left()
 
 
 def test_documents_wait_their_turn_by_what_they_weigh(reading: Reading) -> None:
