@@ -585,7 +585,7 @@ def flooded(seconds: float = 1.5, *, capacity: int = 64, pause: float = 0.004) -
         _pump(twin, 0.0, lambda: bool(everything))
         began = time.monotonic()
         while time.monotonic() - began < seconds:
-            twin.advance(0.25)
+            twin.advance(1.0)
             seen = dict(counters)
             most = max(most, seen["handoff.held"])
             if seen["handoff.in"] != sum(
