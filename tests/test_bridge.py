@@ -42,7 +42,7 @@ from rtflow.testing import Proxy
 from rtflow.time import SECOND
 from rtflow.transport import Socket, connect
 from rtflow.twin import Twin
-from tests.watching import Watch, left_over
+from tests.watching import Watch, end_between_frames, left_over
 
 START = 1_790_358_500_000_000_000
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -171,9 +171,7 @@ def bridged_once() -> Line:
         subscription = line.subscribe()
         a_shutdown_is_announced(line)
         line.goes_on_until(lambda: line.watch.statuses("bridged"))
-        line.feed.add(quotes="ETHUSDT")
-        line.watch.subscribed(TOPICS + 1, epoch=2)  # and so all that was said before has come
-        subscription.dispose()
+        end_between_frames(line.feed, subscription)
     return line
 
 

@@ -26,7 +26,7 @@ from rtflow.shards import spread
 from rtflow.time import SECOND
 from rtflow.transport import Socket, connect
 from rtflow.twin import Twin
-from tests.watching import PATIENCE, SOON, Watch, left_over
+from tests.watching import PATIENCE, SOON, Watch, end_between_frames, left_over
 
 START = 1_790_358_500_000_000_000
 COINS = ("BTCUSDT", "DOGEUSDT", "ETHUSDT", "SOLUSDT")
@@ -369,7 +369,7 @@ def test_a_replay_of_the_mixed_frames_says_the_same(line: Line) -> None:
     line.until(lambda: len(watch.statuses("bridged")) == 3)
     line.twin.provoke("cut", stream="ethusdt@trade")
     line.until(lambda: len(watch.of(Gap)) == 2)
-    line.subscription.dispose()
+    end_between_frames(line.feed, line.subscription)
     kernel = normalize(line.provider).kernel()
     replayed = [event for frame in line.frames for event in kernel.push(frame)]
     assert replayed == [each for each in watch.items if not isinstance(each, BookState)]

@@ -1201,9 +1201,9 @@ def test_open_and_close_get_in_where_nothing_else_does(venue: Venue) -> None:
 
 
 def test_a_silent_line_is_pinged_and_an_answer_keeps_it(venue: Venue, got: Got) -> None:
-    with connect(venue, trades=["A"], open_socket=venue.open, keepalive=0.02).subscribe(got):
+    with connect(venue, trades=["A"], open_socket=venue.open, keepalive=0.2).subscribe(got):
         peer = venue.peer()
-        for _ in range(5):
+        for _ in range(3):
             assert peer.hears() == (Opcode.PING, b"")
             peer.raw(Opcode.PONG)
         peer.send("x")
@@ -1217,7 +1217,7 @@ def test_a_line_that_answers_no_ping_is_dead(venue: Venue, got: Got) -> None:
     assert peer.hears() == (Opcode.PING, b"")
     error = got.error()
     assert type(error) is Disconnected
-    assert str(error).startswith("the line is dead: silent for 0.0")
+    assert str(error).startswith("the line is dead: silent for 0.")
     assert peer.hears_the_end() == 1000
 
 
@@ -1237,7 +1237,7 @@ def test_work_of_our_own_between_the_question_and_the_end_changes_nothing(venue:
 
 
 def test_anything_at_all_is_a_sign_of_life(venue: Venue, got: Got) -> None:
-    with connect(venue, trades=["A"], open_socket=venue.open, keepalive=0.05).subscribe(got):
+    with connect(venue, trades=["A"], open_socket=venue.open, keepalive=0.2).subscribe(got):
         peer = venue.peer()
         assert peer.hears() == (Opcode.PING, b"")
         peer.sock.sendall(b"\x81\x05he")  # the beginning of a frame, and no pong

@@ -7,8 +7,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from reactivex import abc
+
 from rtflow.book import BookState
 from rtflow.events import OrderBookUpdate, Status
+from rtflow.transport import Feed
 from rtflow.twin import Twin
 
 _T = TypeVar("_T")
@@ -72,6 +75,18 @@ class Watch(Listener):
 
     def snapshots(self, symbol: str) -> int:
         return sum(each.snapshot for each in self.of(OrderBookUpdate, symbol))
+
+
+def end_between_frames(feed: Feed, subscription: abc.DisposableBase) -> None:
+    """Dispose on the line: of the last frame that was heard, all that it says has been told."""
+    over = threading.Event()
+
+    def end() -> None:
+        subscription.dispose()
+        over.set()
+
+    feed.line.at(0, end)
+    assert over.wait(PATIENCE)
 
 
 def left_over() -> list[str]:
