@@ -315,7 +315,7 @@ def test_an_unknown_symbol_is_refused_alone_and_no_longer_wanted() -> None:
         watch.until(lambda: len(watch.statuses("rejected")) == 2 and watch.of(Trade))
         assert feed.wanted.topics == {("trades", "BTC/USD")}
         twin.disconnect()
-        watch.until(lambda: watch.of(Gap) and watch.items[-1] in watch.of(Trade)[-1:] and feed.epoch == 2)
+        watch.until(lambda: [gap for gap in watch.of(Gap) if gap.ts_end] and feed.epoch == 2)
         subscription.dispose()
     assert {(each.symbol, each.text) for each in watch.statuses("rejected")} == {
         ("NOPE/USD", "Currency pair not supported NOPE/USD")
