@@ -1,7 +1,8 @@
 """A pytest plugin that makes somebody late, so that a test which relies on who comes first fails at once.
 
 ``python -m pytest -p tests.late --late line,opener`` has a pause of up to 2 ms, from a seed, before and after
-everything that these do; what is slow by that may take ``PATIENCE`` times six. Who can be late:
+everything that these do: in each test the first 2,000 times, then now and then. What is slow by that may take
+``PATIENCE`` times six. Who can be late:
 
     subscriber   the tests' own subscribers, after each item
     line         the line, around each item
@@ -50,12 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
     parties = [each for each in config.getoption("--late").split(",") if each]
     if strangers := {*parties} - {*PARTIES}:
         raise pytest.UsageError(f"--late knows {', '.join(PARTIES)}, not {', '.join(sorted(strangers))}")
-    random, longest = Random(config.getoption("--late-seed")), config.getoption("--late-by") / 1000
+    pause = Pauses(Random(config.getoption("--late-seed")), config.getoption("--late-by") / 1000)
+    config.pluginmanager.register(pause)
     watching.PATIENCE *= 6
-
-    def pause() -> None:
-        threading.Event().wait(random.random() * longest)
-
     for party in parties:
         for owner, name in PARTIES[party]:
             setattr(owner, name, _late(getattr(owner, name), pause))
@@ -69,7 +67,23 @@ def pytest_configure(config: pytest.Config) -> None:
         setattr(Line, "inlet", late_inlet)  # noqa: B010 - which is no method to mypy any more
 
 
-def _late(act: Callable[..., Any], pause: Callable[[], None]) -> Callable[..., Any]:
+class Pauses:
+    """Pauses of random length; a test that does a hundred thousand things has fewer of them."""
+
+    def __init__(self, random: Random, longest: float) -> None:
+        self._random, self._longest = random, longest
+        self._asked_for = 0
+
+    def pytest_runtest_setup(self) -> None:
+        self._asked_for = 0
+
+    def __call__(self) -> None:
+        self._asked_for += 1
+        if self._asked_for <= 2_000 or self._random.random() < 0.02:
+            threading.Event().wait(self._random.random() * self._longest)
+
+
+def _late(act: Callable[..., Any], pause: Pauses) -> Callable[..., Any]:
     def slowly(*args: Any, **options: Any) -> Any:
         pause()
         done = act(*args, **options)
