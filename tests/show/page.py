@@ -68,7 +68,8 @@ def page(shown: dict[str, View], *, theme: str = "light", width: int = 640) -> s
 
 
 _FOUND = """
-setTimeout(() => {
+let looks = 40;  // a busy machine paints late
+const look = () => {
   const views = Object.fromEntries([...document.querySelectorAll(".rtflow")].map((view) => {
     const inks = [...view.querySelectorAll(".stage canvas")].map((canvas) => {
       const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -82,7 +83,10 @@ setTimeout(() => {
     }];
   }));
   document.getElementById("found").textContent = JSON.stringify({ wrong, views });
-}, 1500);
+  const painted = ({ ink, rows, words }) => ink > 500 || rows > 0 || words.includes("waiting");
+  if (!Object.values(views).every(painted) && (looks -= 1)) setTimeout(look, 250);
+};
+setTimeout(look, 1500);
 """
 
 

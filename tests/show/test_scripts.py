@@ -87,7 +87,7 @@ def test_a_browser_draws_every_view_and_nothing_sticks_out(
         "--disable-background-networking",
         f"--user-data-dir={tmp_path / 'profile'}",
         "--window-size=1200,3000",
-        "--virtual-time-budget=4000",
+        "--virtual-time-budget=15000",
         "--dump-dom",
         (tmp_path / "page.html").as_uri(),
     ]
