@@ -34,6 +34,7 @@ from rtflow.twin import Market, Twin
 from rtflow.twin.ibkr import conid
 from rtflow.twin.kraken import KrakenConversation
 from rtflow.twin.market import Move, decimal
+from tests.watching import within
 
 PATIENCE = 30.0  # seconds that a line may take to be whole again, and anything may take at all
 FAST = 10  # how much faster the clocks of real runs go, so that ten seconds of patience are one
@@ -527,16 +528,8 @@ def left_open() -> set[str]:
 
 def still_there(before: set[str]) -> list[str]:
     """What was not there before, and does not leave within a second."""
-    _within(1.0, lambda: not left_open() - before)
+    within(1.0, lambda: not left_open() - before)
     return sorted(left_open() - before)
-
-
-def _within(seconds: float, happened: Callable[[], bool]) -> bool:
-    """Whether it happened within so many seconds; waits no longer than it must."""
-    deadline = time.monotonic() + seconds
-    while not (there := happened()) and time.monotonic() < deadline:
-        threading.Event().wait(0.01)
-    return there
 
 
 # -- a flood ---------------------------------------------------------------------------------------------
@@ -594,7 +587,7 @@ def flooded(seconds: float = 1.5, *, capacity: int = 64, pause: float = 0.004) -
                 complaints.append(f"it does not add up: {seen}")
             threading.Event().wait(0.005)
         last = str(twin.trades[-1].id)
-        kept_up = _within(PATIENCE, lambda: everything[-1].id == last and not counters["handoff.held"])
+        kept_up = within(PATIENCE, lambda: everything[-1].id == last and not counters["handoff.held"])
         took = time.monotonic() - began
         if twin.accepted != 1 or not kept_up:
             complaints.append("the line itself did not keep up")

@@ -6,7 +6,6 @@ import json
 import socket
 import struct
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -27,7 +26,7 @@ from rtflow.events import Status
 from rtflow.instruments import Instruments
 from rtflow.ticks import Key, Tick
 from rtflow.twin import Twin
-from tests.watching import PATIENCE, left_over
+from tests.watching import PATIENCE, left_over, within
 
 CLIENT = {"jwt": "Bearer jwt", "api_key": "key", "client_code": "A123456", "feed_token": "feed"}
 SBIN, RELIANCE, FUTURE = ("SBIN-EQ", "NSE"), ("RELIANCE-EQ", "NSE"), ("NIFTY25NOVFUT", "NFO")
@@ -42,10 +41,7 @@ def nothing_is_left() -> Iterator[None]:
 
 
 def until(happened: Callable[[], object]) -> None:
-    deadline, pause = time.monotonic() + PATIENCE, threading.Event()
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen"
-        pause.wait(0.002)
+    assert within(PATIENCE, happened), "it did not happen"
 
 
 # -- two venues ------------------------------------------------------------------------------------------

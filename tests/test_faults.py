@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -24,6 +22,7 @@ from rtflow.time import SECOND
 from rtflow.twin import Twin
 from rtflow.twin.proxy import Proxy
 from rtflow.twin.venue import Message
+from tests.watching import within
 
 MS = SECOND // 1000
 
@@ -514,9 +513,7 @@ def test_what_a_twin_cannot_do_is_said_before_anything_is_done() -> None:
 def test_faults_that_are_closed_or_fail_stop_and_say_so() -> None:
     with Twin("kraken") as twin:
         played = faults.play("drop - drop 600s drop", twin, every=0.001)
-        deadline = time.monotonic() + 5.0
-        while played.done < 2 and time.monotonic() < deadline:
-            threading.Event().wait(0.01)
+        within(5.0, lambda: played.done >= 2)
         played.close()
         assert not played.join(5.0)
         assert played.done == 2

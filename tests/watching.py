@@ -77,6 +77,16 @@ class Watch(Listener):
         return sum(each.snapshot for each in self.of(OrderBookUpdate, symbol))
 
 
+def within(seconds: float, happened: Callable[[], object]) -> bool:
+    """Whether it happened within so many seconds; waits no longer than it must."""
+    deadline, pause = time.monotonic() + seconds, threading.Event()
+    while not happened():
+        if time.monotonic() >= deadline:
+            return False
+        pause.wait(0.002)
+    return True
+
+
 def end_between_frames(feed: Feed, subscription: abc.DisposableBase) -> None:
     """Dispose on the line: of the last frame that was heard, all that it says has been told."""
     over = threading.Event()

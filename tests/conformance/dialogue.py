@@ -10,8 +10,6 @@ import logging
 import os
 import socket
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from rtflow.events import Event, Frame, FrameKind
 from rtflow.provider import Answer, Fetch, Provider, Refused, Subscription, Traffic
 from rtflow.time import SECOND
 from rtflow.twin.venue import Hangup, Venue
+from tests.watching import within
 
 TICK = SECOND // 100
 PATIENCE = 20.0  # seconds that anything may take before a test fails
@@ -87,10 +86,7 @@ def working_in(folder: Path) -> Iterator[None]:
 
 def until(happened: Callable[[], object], what: object = "") -> None:
     """Wait for something that another thread does, not for ever."""
-    deadline, pause = time.monotonic() + PATIENCE, threading.Event()
-    while not happened():
-        assert time.monotonic() < deadline, f"it did not happen within {PATIENCE} s: {what}"
-        pause.wait(0.005)
+    assert within(PATIENCE, happened), f"it did not happen within {PATIENCE} s: {what}"
 
 
 def dialogue(

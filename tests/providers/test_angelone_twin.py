@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,7 +21,7 @@ from rtflow.transport import Feed, connect
 from rtflow.twin import Twin
 from rtflow.twin.angelone import INSTRUMENT_FILE
 from rtflow.twin.market import Fill
-from tests.watching import PATIENCE, Listener
+from tests.watching import PATIENCE, Listener, within
 
 SBIN, DOLLAR, FUTURE, INDEX = "nse_cm:3045", "cde_fo:1185", "nse_fo:53001", "nse_cm:99926000"
 SCALES = {DOLLAR: 10_000}  # of the market's own prices; else paise
@@ -336,12 +334,12 @@ def test_the_line_lives_by_ping_and_pong_and_dies_without() -> None:
         for _ in range(6):  # a minute in which nothing moves
             heard = feed.counters["received"]
             clock.pass_ten_seconds(feed)
-            clock.until(lambda heard=heard: feed.counters["received"] > heard)  # type: ignore[misc]
+            assert within(PATIENCE, lambda heard=heard: feed.counters["received"] > heard)  # type: ignore[misc]
         assert watch.error is None
         twin.provoke("no_pong")
         for _ in range(4):
             clock.pass_ten_seconds(feed)
-            clock.until(lambda: watch.error is not None, 0.1)
+            within(0.1, lambda: watch.error is not None)
         watch.until(lambda: watch.error)
         subscription.dispose()
     assert "no answer to a ping" in str(watch.error)
@@ -360,9 +358,3 @@ class Clock:
     def pass_ten_seconds(self, feed: Feed) -> None:
         self.now += 10 * SECOND
         feed.resync("")  # of no book: it only wakes the reader, which then looks at the clock
-
-    def until(self, happened: Callable[[], bool], patience: float = PATIENCE) -> None:
-        tick = threading.Event()
-        deadline = time.monotonic() + patience
-        while not happened() and time.monotonic() < deadline:
-            tick.wait(0.002)

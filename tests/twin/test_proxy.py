@@ -21,6 +21,7 @@ from rtflow.providers import Kraken
 from rtflow.transport import Feed, connect
 from rtflow.twin import Twin
 from rtflow.twin.proxy import Proxy, _Pair
+from tests.watching import within
 
 PATIENCE = 10.0
 
@@ -79,10 +80,7 @@ def feed_of(line: Proxy, *, timeout: float = 5.0, keepalive: float = 20.0) -> Fe
 
 
 def until(happened: Callable[[], object]) -> None:
-    deadline, tick = time.monotonic() + PATIENCE, threading.Event()
-    while not happened() and time.monotonic() < deadline:
-        tick.wait(0.01)
-    assert happened()
+    assert within(PATIENCE, happened)
 
 
 def test_bytes_go_through_untouched(twin: Twin, line: Proxy) -> None:

@@ -26,7 +26,7 @@ from websockets.sync.client import connect as dial
 from rtflow.errors import Unsupported
 from rtflow.time import SECOND
 from rtflow.twin import Listing, Twin, server
-from tests.watching import SOON
+from tests.watching import SOON, within
 
 START = 1_790_358_500 * SECOND
 WAIT = 10.0
@@ -67,10 +67,7 @@ def drained(client: ClientConnection) -> list[str]:
 
 
 def eventually(true: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + WAIT
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    return true()
+    return within(WAIT, true)
 
 
 @pytest.fixture(autouse=True)
